@@ -1,0 +1,130 @@
+"""The fleet as the verbs see it: the configuration, the selected hosts, and a transport to each.
+
+`each_host` is the only fan-out: it gives a value or an error per host, and one host's failure or slowness never hides or
+delays another's result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from sltfleet.app.progress import Listener, StepFailed, StepFinished, StepStarted
+from sltfleet.config.load import LoadedConfig
+from sltfleet.config.model import HostConfig, SuiteConfig
+from sltfleet.core.errors import FleetError, UsageError
+from sltfleet.core.nearest import did_you_mean
+from sltfleet.core.paths import HostPaths, LocalPaths
+from sltfleet.transport.base import Transport
+from sltfleet.transport.connect import open_transport
+
+T = TypeVar("T")
+
+#: So many hosts are worked on side by side. Threads that wait for a network cost next to nothing.
+MAX_PARALLEL_HOSTS = 256
+
+
+@dataclass(frozen=True)
+class Host:
+    """One selected host."""
+
+    name: str
+    config: HostConfig
+    paths: HostPaths
+    transport: Transport
+
+
+@dataclass(frozen=True)
+class HostResults(Generic[T]):
+    """A value or an error for every host, in the order of fleet.yaml."""
+
+    values: dict[str, T] = field(default_factory=dict)
+    errors: dict[str, FleetError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The configuration and the selected hosts."""
+
+    loaded: LoadedConfig
+    hosts: tuple[Host, ...]
+    paths: LocalPaths
+
+    @property
+    def project(self) -> str:
+        """The project's name."""
+        return self.loaded.config.project
+
+    def suite(self, name: str | None = None) -> tuple[str, SuiteConfig]:
+        """Return the suite `name`, or the default one. Raises UsageError for a name that is not there."""
+        suites = self.loaded.config.suites
+        chosen = name or self.loaded.config.default_suite or next(iter(suites))
+        if chosen not in suites:
+            raise UsageError(
+                f"there is no suite {chosen!r} in {self.loaded.path}",
+                fix=did_you_mean(chosen, suites) or "known suites: " + ", ".join(suites),
+            )
+        return chosen, suites[chosen]
+
+    def each_host(
+        self,
+        step: str,
+        work: Callable[[Host], tuple[T, str]],
+        listener: Listener,
+        *,
+        hosts: tuple[Host, ...] | None = None,
+    ) -> HostResults[T]:
+        """Do `work` on every host side by side; it returns the value and a summary in a few words.
+
+        FleetErrors become that host's error (named after the host); anything else is a defect and raised once all are done.
+        """
+        chosen = self.hosts if hosts is None else hosts
+        results: HostResults[T] = HostResults()
+        if not chosen:
+            return results
+
+        def guarded(host: Host) -> T:
+            listener(StepStarted(host.name, step))
+            try:
+                value, summary = work(host)
+            except FleetError as error:
+                error.host = error.host or host.name
+                listener(StepFailed(host.name, step, error))
+                raise
+            listener(StepFinished(host.name, step, summary))
+            return value
+
+        with ThreadPoolExecutor(min(len(chosen), MAX_PARALLEL_HOSTS), thread_name_prefix=step) as pool:
+            futures = {host.name: pool.submit(guarded, host) for host in chosen}
+        for name, future in futures.items():
+            try:
+                results.values[name] = future.result()
+            except FleetError as error:
+                results.errors[name] = error
+        return results
+
+
+@contextlib.contextmanager
+def open_fleet(loaded: LoadedConfig, names: tuple[str, ...]) -> Iterator[Fleet]:
+    """Give the fleet of the hosts `names` (already selected); their connections are ended on leaving.
+
+    Nothing is connected yet: a transport connects when it is first used.
+    """
+    config = loaded.config
+    hosts = tuple(
+        Host(
+            name=name,
+            config=config.hosts[name],
+            paths=HostPaths(config.hosts[name].root, config.project),
+            transport=open_transport(name, config.hosts[name], loaded.ssh_config),
+        )
+        for name in names
+    )
+    try:
+        yield Fleet(loaded=loaded, hosts=hosts, paths=LocalPaths(loaded.fleet_dir))
+    finally:
+        for host in hosts:
+            host.transport.close()

@@ -1,0 +1,90 @@
+"""What the controller remembers of the runs it started: `.sltfleet/runs/<id>/run.json`.
+
+It is a convenience, not the truth: the hosts know their runs, and another controller can show and fetch them all the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sltfleet.core.errors import RunError
+from sltfleet.core.paths import LocalPaths
+from sltfleet.core.runid import is_run_id
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run as it was started. `hosts` are those on which it started; `workers` is per host."""
+
+    run_id: str
+    project: str
+    suite: str
+    hosts: tuple[str, ...]
+    workers: dict[str, int]
+    started_wall_s: float
+    budget_s: float
+    seed: int
+    commit: str
+    dirty_digest: str
+
+
+def save_run(paths: LocalPaths, record: RunRecord) -> None:
+    """Write the record. Raises RunError where the folder cannot be written."""
+    path = paths.run_record(record.run_id)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_aside(path, json.dumps(asdict(record), indent=2).encode() + b"\n")
+    except OSError as error:
+        raise RunError("cannot remember the run", f"{path}: {error.strerror}", "make the folder writable") from error
+
+
+def load_run(paths: LocalPaths, run_id: str) -> RunRecord | None:
+    """Return the record of a run, None where there is none (another controller started it) or it is damaged."""
+    try:
+        raw = json.loads(paths.run_record(run_id).read_bytes())
+        return RunRecord(**{**raw, "hosts": tuple(raw["hosts"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def list_runs(paths: LocalPaths) -> list[str]:
+    """Return the ids of all runs known here, oldest first."""
+    try:
+        names = os.listdir(paths.runs)
+    except FileNotFoundError:
+        return []
+    return sorted(name for name in names if is_run_id(name))
+
+
+def resolve_run(paths: LocalPaths, text: str | None) -> str | None:
+    """Return the id of the run that `text` names: a whole id, its beginning or its end, None for the newest.
+
+    None comes back where `text` is None and no run is known here. Raises RunError for a text that names none or several.
+    """
+    known = list_runs(paths)
+    if text is None:
+        return known[-1] if known else None
+    if is_run_id(text):
+        return text
+    found = [run_id for run_id in known if text and (run_id.startswith(text) or run_id.endswith(text))]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise RunError(f"{text!r} names several runs", ", ".join(found[-5:]), "give more of the id")
+    raise RunError(f"no run {text!r} is known here", fix="`sltfleet status` names the newest run")
+
+
+def write_aside(path: Path, data: bytes) -> None:
+    """Write `data` to a new file beside `path` and rename it there: a reader sees the old content or the new. Raises OSError."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        aside.replace(path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise

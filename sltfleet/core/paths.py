@@ -1,0 +1,131 @@
+"""Every path, local and remote, comes from here.
+
+`HostPaths` is the project's folder on a host: text for that host, possibly with a leading `~/` that only the host can
+resolve (see `core.shell.ROOT_PRELUDE`). `LocalPaths` is what the controller keeps beside fleet.yaml.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Below it, on a host, lie the projects' folders.
+DEFAULT_ROOT = "~/.sltfleet"
+
+#: Marks a project's folder on a host: without it nothing is ever deleted there. Its content is the project's name.
+MARKER_NAME = ".sltfleet-project"
+
+#: In the project's folder while a sync is under way, and left there by one that was interrupted.
+SYNC_INCOMPLETE_NAME = "sync.incomplete"
+
+#: What the last whole sync brought: JSON, see `core.syncing.SyncRecord`.
+SYNC_RECORD_NAME = "sync.json"
+
+
+@dataclass(frozen=True)
+class HostPaths:
+    """The paths of one project on one host."""
+
+    root: str
+    project: str
+
+    @property
+    def project_dir(self) -> str:
+        """The project's folder."""
+        return posixpath.join(self.root, self.project)
+
+    def _below(self, *names: str) -> str:
+        return posixpath.join(self.project_dir, *names)
+
+    @property
+    def marker(self) -> str:
+        """The file that marks the project's folder as ours."""
+        return self._below(MARKER_NAME)
+
+    @property
+    def repo(self) -> str:
+        """The synced repository."""
+        return self._below("repo")
+
+    @property
+    def target(self) -> str:
+        """CARGO_TARGET_DIR."""
+        return self._below("target")
+
+    @property
+    def bin(self) -> str:
+        """The runner's archives, named by their content."""
+        return self._below("bin")
+
+    @property
+    def builds(self) -> str:
+        """One JSON file per suite: what the last build was made from, and its executable."""
+        return self._below("builds")
+
+    @property
+    def sync_incomplete(self) -> str:
+        """There while a sync is under way or was interrupted."""
+        return self._below(SYNC_INCOMPLETE_NAME)
+
+    @property
+    def sync_record(self) -> str:
+        """What the last whole sync brought."""
+        return self._below(SYNC_RECORD_NAME)
+
+    @property
+    def runs(self) -> str:
+        """The folder of all runs."""
+        return self._below("runs")
+
+    @property
+    def current(self) -> str:
+        """A file with the id of the newest run."""
+        return self._below("current")
+
+    def run(self, run_id: str) -> str:
+        """The folder of one run."""
+        return self._below("runs", run_id)
+
+    def rsync(self, path: str) -> str:
+        """`path` as rsync takes it: a leading `~/` goes, since a relative path is relative to the home folder there."""
+        return path[2:] if path.startswith("~/") else path
+
+
+@dataclass(frozen=True)
+class LocalPaths:
+    """What the controller keeps, in `.sltfleet/` beside fleet.yaml."""
+
+    fleet_dir: Path
+
+    @property
+    def state_dir(self) -> Path:
+        """The folder of it all."""
+        return self.fleet_dir / ".sltfleet"
+
+    @property
+    def runs(self) -> Path:
+        """The fetched runs."""
+        return self.state_dir / "runs"
+
+    def run(self, run_id: str) -> Path:
+        """One fetched run: a folder per host, and `run.json`."""
+        return self.runs / run_id
+
+    def run_record(self, run_id: str) -> Path:
+        """What the controller knows of a run since it started it."""
+        return self.run(run_id) / "run.json"
+
+    def host(self, run_id: str, host: str) -> Path:
+        """What was fetched of one run from one host."""
+        return self.run(run_id) / host
+
+    @property
+    def database(self) -> Path:
+        """The results: can be rebuilt from the journals at any time."""
+        return self.state_dir / "results.sqlite"
+
+    @property
+    def logs(self) -> Path:
+        """What commands printed on the hosts in full, for errors that show a part of it."""
+        return self.state_dir / "logs"

@@ -1,0 +1,19 @@
+"""Run ids: they sort by time, are safe as a file name and in a shell, and do not collide between two controllers."""
+
+from __future__ import annotations
+
+import re
+import time
+
+#: 20261123-120312-3f9a1c: UTC date and time, then six hex digits of chance.
+RUN_ID_PATTERN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}\Z")
+
+
+def new_run_id(now_s: float, chance: int) -> str:
+    """Return the id of a run that starts at `now_s` (seconds since the epoch); `chance` is a random number of 24 bits."""
+    return time.strftime("%Y%m%d-%H%M%S", time.gmtime(now_s)) + f"-{chance & 0xFFFFFF:06x}"
+
+
+def is_run_id(text: str) -> bool:
+    """Whether `text` is a run id and nothing else: what a host says is checked by this before it becomes a path."""
+    return RUN_ID_PATTERN.match(text) is not None

@@ -1,0 +1,78 @@
+"""The one line with which a runner's `launch`, `stop` and `check` commands answer, behind a marker.
+
+A login shell may print before it, so the reader looks for the marker and takes the JSON that follows on that line.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import ClassVar, Optional, Tuple, Union
+
+from sltfleet.wire.codec import DecodeError, decode_kind, encode
+from sltfleet.wire.state import Identity
+
+MARKER = "@sltfleet-handshake@ "
+
+
+@dataclass(frozen=True)
+class Launched:
+    """The runner runs, in a session of its own."""
+
+    kind: ClassVar[str] = "launched"
+    identity: Identity
+    run_id: str
+    workers: int
+    units: int
+    python: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The runner was not started. `problem` is one of PROBLEMS, `message` says what, `fix` what to do next."""
+
+    kind: ClassVar[str] = "refused"
+    problem: str
+    message: str
+    fix: str = ""
+    #: The active run, for `active`.
+    run_id: str = ""
+
+
+#: no-units: nothing matches. active: another run is active here. spec: it cannot be read. tree: the snapshot or the binary
+#: cannot be made. start: the runner did not come up.
+PROBLEMS = ("no-units", "active", "spec", "tree", "start")
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Answer of `stop`. `was_running` is False where there was nothing to stop; `survivors` could not be ended in time."""
+
+    kind: ClassVar[str] = "stopped"
+    run_id: str
+    was_running: bool
+    survivors: Tuple[int, ...] = ()
+
+
+Answer = Union[Launched, Refused, Stopped]
+
+_ANSWERS = (Launched, Refused, Stopped)
+
+
+def answer_to_line(answer: Answer) -> str:
+    """Return the line, newline included."""
+    return MARKER + json.dumps(encode(answer), ensure_ascii=True) + "\n"
+
+
+def answer_from_output(output: str) -> Optional[Answer]:
+    """Return the last answer in what a command printed, None where there is none. Raises DecodeError for a damaged one."""
+    place = output.rfind(MARKER)
+    if place < 0:
+        return None
+    line = output[place + len(MARKER) :].split("\n", 1)[0]
+    try:
+        raw: object = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DecodeError("answer", f"is not JSON: {error}") from None
+    answer: Answer = decode_kind(_ANSWERS, raw, "answer")
+    return answer

@@ -1,0 +1,165 @@
+"""What the controller asks of a runner: the content of `spec.json` in the run's folder on the host.
+
+Paths in a spec are absolute paths on the host. Seconds are floats, sizes are bytes.
+
+Text fields marked *template* may hold placeholders in braces, `{unit}` for instance; `{{` and `}}` stand for braces. The
+placeholders are listed in `sltfleet.wire.template.PLACEHOLDERS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Dict, Optional, Tuple, Union
+
+from sltfleet.wire.codec import decode, encode
+from sltfleet.wire.format import FORMAT_VERSION, check_format
+
+
+@dataclass(frozen=True)
+class FileUnits:
+    """One unit per file below `root` (relative to the tree) that matches `include` and not `exclude`."""
+
+    kind: ClassVar[str] = "files"
+    root: str
+    include: Tuple[str, ...]
+    exclude: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PartitionUnits:
+    """`count` units, each a share `k of count` of a suite that can only be told its share.
+
+    `first` is the number of the first share (0 or 1), as the suite counts them.
+    """
+
+    kind: ClassVar[str] = "partitions"
+    count: int
+    first: int = 0
+
+
+UnitSource = Union[FileUnits, PartitionUnits]
+
+
+@dataclass(frozen=True)
+class ExitCodeVerdict:
+    """A unit is one case, which passed when the exit code is in `success`."""
+
+    kind: ClassVar[str] = "exit-code"
+    success: Tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True)
+class OutputVerdict:
+    """Regular expressions (Python's `re`, multiline) are searched in the kept output.
+
+    Each match is a case: the group `case` names it (the unit itself where the group is missing), the group `message` says why.
+    Where nothing matches, the exit code decides for the unit.
+    """
+
+    kind: ClassVar[str] = "output"
+    passed: Tuple[str, ...] = ()
+    failed: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class JsonVerdict:
+    """The test writes a JSON file; `passed` and `failed` are dotted paths to lists of case names in it.
+
+    `path` is a template, relative to the attempt's working directory. An element of a list may also be an object with a
+    `name` (or `file`) and a `message`. `messages`, where given, is a dotted path to an object: case name -> message.
+    A file that is missing, older than the attempt, or not JSON makes the attempt a `fail` with a message that says so.
+    """
+
+    kind: ClassVar[str] = "json"
+    path: str
+    passed: str
+    failed: str
+    messages: Optional[str] = None
+
+
+VerdictRule = Union[ExitCodeVerdict, OutputVerdict, JsonVerdict]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When an attempt is ended, and how much of its output is kept."""
+
+    timeout_s: float = 300.0
+    #: Between SIGTERM and SIGKILL, after a timeout or a stop.
+    kill_after_s: float = 5.0
+    #: Of one attempt's output: the first half and the last half of so many bytes are kept.
+    output_bytes: int = 4 * 1024 * 1024
+    #: Of all kept outputs of a run on this host; beyond it only the journal tells of an attempt.
+    artifacts_bytes: int = 2 * 1024 * 1024 * 1024
+    #: Attempts run at this nice value, so that the runner can reap and start at once.
+    nice: int = 10
+
+
+@dataclass(frozen=True)
+class UnitHistory:
+    """What earlier runs know of a unit: the first pass is ordered by it.
+
+    `rank`: 0 failed before, 1 never tested, 2 passed before. `expected_s`: its usual duration in seconds.
+    """
+
+    rank: int
+    expected_s: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One run on one host."""
+
+    run_id: str
+    project: str
+    host: str
+    suite: str
+    #: The host's own project folder, the parent of `runs/`.
+    project_root: str
+    #: The folder whose content is snapshotted as the run's tree.
+    repo: str
+    #: The package's folder below the tree ("" for the tree itself): the working directory, as under `cargo test`.
+    package_dir: str
+    #: The test executable as cargo built it; the runner copies it into the run's folder.
+    binary: str
+    #: SHA-256 of the executable, in hex: two attempts are of the same build when it is the same.
+    build_digest: str
+    #: Templates: the arguments after the executable.
+    args: Tuple[str, ...]
+    #: Templates: set on top of the runner's own environment.
+    env: Dict[str, str]
+    units: UnitSource
+    verdict: VerdictRule
+    workers: int
+    budget_s: float
+    seed: int
+    #: Stop after so many passes, None: only the budget ends the run.
+    passes: Optional[int] = None
+    #: Workers leave as soon as the first pass has no more units: the old behaviour, for comparison.
+    once: bool = False
+    #: Stop after so many attempts that did not pass.
+    fail_fast: Optional[int] = None
+    #: Globs over unit ids; empty: all.
+    select: Tuple[str, ...] = ()
+    workdir: str = "shared"
+    limits: Limits = field(default_factory=Limits)
+    history: Dict[str, UnitHistory] = field(default_factory=dict)
+    commit: str = ""
+    #: Digest of uncommitted changes, "" where there are none.
+    dirty_digest: str = ""
+    toolchain: str = ""
+    sltfleet_version: str = ""
+    format: int = FORMAT_VERSION
+
+    def to_json(self) -> Dict[str, object]:
+        """Return the JSON value of this spec."""
+        value = encode(self)
+        assert isinstance(value, dict)
+        return value
+
+
+def spec_from_json(raw: object) -> Spec:
+    """Return the Spec that a JSON value describes. Raises FormatError and DecodeError."""
+    found = raw.get("format") if isinstance(raw, dict) else None
+    check_format(found, "the run's specification")
+    return decode(Spec, raw)

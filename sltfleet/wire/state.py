@@ -1,0 +1,119 @@
+"""What a runner says of itself right now (`state.json`), and which process it is.
+
+The state file is written aside and renamed, so a reader sees a whole one or none. Beside it lies `identity`, one line
+`BOOT_ID PID START_TICKS`, which a shell can read without parsing JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Dict, Optional, Tuple
+
+from sltfleet.wire.codec import decode, encode
+from sltfleet.wire.format import FORMAT_VERSION, check_format
+
+RUNNING = "running"
+#: No new attempts; what runs is being ended.
+STOPPING = "stopping"
+FINISHED = "finished"
+
+PHASES = (RUNNING, STOPPING, FINISHED)
+
+#: Why a run ended: `budget` (time is up), `passes` (as many as asked), `once`, `stopped` (a person), `fail-fast`, `error`.
+REASONS = ("budget", "passes", "once", "stopped", "fail-fast", "error")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A process, beyond doubt: a pid alone may belong to a stranger by now.
+
+    `start_ticks` is field 22 of /proc/PID/stat (clock ticks since boot, see proc(5)); `boot_id` is
+    /proc/sys/kernel/random/boot_id.
+    """
+
+    boot_id: str
+    pid: int
+    start_ticks: int
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """One worker: what it does now (`unit` None: nothing), since when, and what it has done."""
+
+    worker: int
+    unit: Optional[str]
+    #: Seconds on the run's clock at which the current attempt started.
+    since_s: Optional[float]
+    attempts: int
+    busy_s: float
+
+
+@dataclass(frozen=True)
+class State:
+    """The run on this host. Seconds are on the run's monotonic clock."""
+
+    run_id: str
+    suite: str
+    identity: Identity
+    phase: str
+    #: One of REASONS once the phase is no longer `running`.
+    reason: Optional[str]
+    #: Seconds since the epoch on the host's clock when the run started, and when this was written.
+    started_wall_s: float
+    written_wall_s: float
+    elapsed_s: float
+    budget_s: float
+    workers: int
+    active: int
+    #: Sum over all workers, running attempts included, at most workers * min(elapsed, budget).
+    busy_s: float
+    cpu_percent: Optional[float]
+    memory_available_bytes: Optional[int]
+    pass_number: int
+    units_total: int
+    #: Units with at least one verdict.
+    units_covered: int
+    attempts: int
+    outcomes: Dict[str, int]
+    cases_passed: int
+    cases_failed: int
+    #: Distinct cases that have failed, first seen first, at most 100 of them.
+    failing: Tuple[str, ...]
+    #: When the last attempt ended, on the run's clock; None before the first.
+    last_finish_s: Optional[float]
+    #: Something the runner cannot do at the moment ("journal: no space left"), "" where all is well.
+    trouble: str = ""
+    worker_states: Tuple[WorkerState, ...] = field(default_factory=tuple)
+    format: int = FORMAT_VERSION
+
+    @property
+    def occupancy(self) -> float:
+        """Busy worker-seconds / (workers x elapsed), 0 to 1. The elapsed time is capped by the budget."""
+        span_s = self.workers * min(self.elapsed_s, self.budget_s)
+        return min(1.0, self.busy_s / span_s) if span_s > 0 else 0.0
+
+    def to_json(self) -> Dict[str, object]:
+        """Return the JSON value of this state."""
+        value = encode(self)
+        assert isinstance(value, dict)
+        return value
+
+
+def state_from_json(raw: object) -> State:
+    """Return the State that a JSON value describes. Raises FormatError and DecodeError."""
+    found = raw.get("format") if isinstance(raw, dict) else None
+    check_format(found, "the runner's state file")
+    return decode(State, raw)
+
+
+def identity_to_line(identity: Identity) -> str:
+    """Return the content of the file `identity`."""
+    return f"{identity.boot_id} {identity.pid} {identity.start_ticks}\n"
+
+
+def identity_from_line(line: str) -> Optional[Identity]:
+    """Return the identity that the file's content names, None where it names none."""
+    parts = line.split()
+    if len(parts) != 3 or not parts[1].isdigit() or not parts[2].isdigit():
+        return None
+    return Identity(boot_id=parts[0], pid=int(parts[1]), start_ticks=int(parts[2]))

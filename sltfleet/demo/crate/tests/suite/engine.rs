@@ -105,13 +105,13 @@ fn printable(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return "(empty)".to_owned();
     }
-    String::from_utf8_lossy(bytes)
-        .chars()
-        .map(|character| {
-            if character.is_control() || !character.is_ascii() {
-                '@'
+    bytes
+        .iter()
+        .map(|&byte| {
+            if (b' '..=b'~').contains(&byte) {
+                char::from(byte)
             } else {
-                character
+                '@'
             }
         })
         .collect()

@@ -13,6 +13,8 @@ use super::corpus::TestFile;
 use super::engine::{ExpectedTypes, Sqlite};
 
 const ENGINE: &str = "sqlite";
+/// What sqllogictest's own driver assumes where a file does not set `hash-threshold`; the crate never hashes then.
+const DEFAULT_HASH_THRESHOLD: usize = 8;
 const EXCERPT_CHARACTERS: usize = 160;
 
 /// Runs `file`; the error is one line that holds the line number and the SQL of the first failing record.
@@ -41,6 +43,7 @@ fn run_script(name: &str, script: &str) -> Result<(), String> {
     });
     // A result of the wrong width is wrong even when its values, written one below the other, look right.
     runner.with_column_validator(|actual, expected| actual.len() == expected.len());
+    runner.with_hash_threshold(DEFAULT_HASH_THRESHOLD);
     // The original format writes one value per line; the crate expects one row per line unless told.
     let prelude = Record::Control(Control::ResultMode(ResultMode::ValueWise));
     for record in std::iter::once(prelude).chain(records) {

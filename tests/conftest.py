@@ -1,0 +1,27 @@
+"""Fixtures for every test: odd temporary paths, a home folder and an environment that are not the person's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+#: Spaces, quotes, a dollar, an umlaut and a star: whatever is not quoted somewhere breaks on these.
+ODD_NAME = "odd näme 'q' \"d\" $x *"
+
+
+@pytest.fixture
+def odd_path(tmp_path: Path) -> Path:
+    """A folder whose name has every character that careless quoting trips over."""
+    path = tmp_path / ODD_NAME
+    path.mkdir()
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep the person's own settings out of the tests."""
+    for name in ("SLTFLEET_SSH_CONFIG", "SLTFLEET_FLEET", "NO_COLOR", "FORCE_COLOR", "CARGO_TARGET_DIR", "RUSTFLAGS"):
+        monkeypatch.delenv(name, raising=False)
+    yield

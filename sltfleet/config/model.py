@@ -6,12 +6,41 @@ written as `300`, `300s`, `5m`, `1h30m` and are seconds here; sizes as `4MiB`, `
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from sltfleet.config.fields import DURATION_PATTERN, SIZE_PATTERN, read_duration, read_glob, read_size, read_template
+from sltfleet.config.fields import (
+    DURATION_PATTERN,
+    SIZE_PATTERN,
+    read_duration,
+    read_env_value,
+    read_glob,
+    read_list,
+    read_regex,
+    read_section,
+    read_size,
+    read_template,
+)
+from sltfleet.config.names import (
+    ENV_NAME_PATTERN,
+    SAFE_NAME_PATTERN,
+    check_dotted_path,
+    check_env_name,
+    check_host_name,
+    check_inner_path,
+    check_path,
+    check_result_path,
+    check_root,
+    check_safe_name,
+    check_word,
+)
 from sltfleet.core.paths import DEFAULT_ROOT
+
+T = TypeVar("T")
+
+#: What a reader accepts beside text, for editors: the JSON Schema is made from it.
+_TEXT_OR_NUMBER = Field(json_schema_extra={"type": ["string", "number"]})
 
 Duration = Annotated[
     float,
@@ -24,7 +53,21 @@ Size = Annotated[
     Field(gt=0, json_schema_extra={"type": ["integer", "string"], "pattern": SIZE_PATTERN}),
 ]
 Glob = Annotated[str, BeforeValidator(read_glob)]
-Template = Annotated[str, BeforeValidator(read_template)]
+Regex = Annotated[str, BeforeValidator(read_regex)]
+Template = Annotated[str, BeforeValidator(read_template), _TEXT_OR_NUMBER]
+EnvValue = Annotated[str, BeforeValidator(read_env_value), _TEXT_OR_NUMBER]
+EnvName = Annotated[str, AfterValidator(check_env_name), Field(json_schema_extra={"pattern": ENV_NAME_PATTERN})]
+SafeName = Annotated[str, AfterValidator(check_safe_name), Field(json_schema_extra={"pattern": SAFE_NAME_PATTERN})]
+HostName = Annotated[str, AfterValidator(check_host_name)]
+Word = Annotated[str, AfterValidator(check_word)]
+RootPath = Annotated[str, AfterValidator(check_root)]
+InnerPath = Annotated[str, AfterValidator(check_inner_path)]
+ResultPath = Annotated[str, BeforeValidator(read_template), AfterValidator(check_result_path)]
+LocalPath = Annotated[str, AfterValidator(check_path)]
+DottedPath = Annotated[str, AfterValidator(check_dotted_path)]
+ExitCode = Annotated[int, Field(ge=0, le=255)]
+#: A tuple that is written as a list.
+Items = Annotated[tuple[T, ...], BeforeValidator(read_list)]
 
 
 class Strict(BaseModel):
@@ -38,9 +81,9 @@ class SyncConfig(Strict):
 
     gitignore: bool = True
     """Leave out what git ignores (.gitignore files at every level, .git/info/exclude, the person's global excludes)."""
-    exclude: tuple[str, ...] = ("target/", ".git/", "node_modules/")
+    exclude: Items[str] = ("target/", ".git/", "node_modules/")
     """Further patterns to leave out, in .gitignore's syntax, relative to the repo."""
-    include: tuple[str, ...] = ()
+    include: Items[str] = ()
     """Patterns to bring although git ignores them (generated test data, say), in .gitignore's syntax."""
     max_delete: int = Field(default=1000, ge=0)
     """A sync that would delete more files than this on a host deletes none and says so."""
@@ -51,44 +94,44 @@ class HostConfig(Strict):
 
     transport: Literal["ssh", "local"] = "ssh"
     """`ssh`, or `local` for this very machine without ssh."""
-    address: str | None = None
+    address: Word | None = None
     """The ssh destination where it is not the host's name: an alias, `name` or `user@name`."""
     workers: int | None = Field(default=None, ge=1, le=4096)
     """Workers on this host; default: the cores that the host may use."""
-    tags: tuple[str, ...] = ()
+    tags: Items[Word] = ()
     """Words to select hosts by, with `--tag`."""
-    root: str = DEFAULT_ROOT
+    root: RootPath = DEFAULT_ROOT
     """The folder on the host below which the project's own folder is made."""
-    env: dict[str, str] = Field(default_factory=dict)
+    env: dict[EnvName, EnvValue] = Field(default_factory=dict)
     """Environment for builds and tests on this host."""
 
 
 class BuildConfig(Strict):
     """What `cargo test --no-run` builds."""
 
-    test: str
+    test: Word
     """The test target (`cargo test --test NAME`)."""
-    package: str | None = None
+    package: Word | None = None
     """The package, in a workspace (`cargo test --package NAME`)."""
-    manifest: str = "Cargo.toml"
+    manifest: InnerPath = "Cargo.toml"
     """The Cargo.toml to build from, relative to the repo."""
-    profile: str | None = None
+    profile: Word | None = None
     """The cargo profile (`--profile NAME`), e.g. `release`; default: cargo's own for tests."""
-    features: tuple[str, ...] = ()
+    features: Items[Word] = ()
     """Cargo features (`--features`)."""
     all_features: bool = False
     """All cargo features (`--all-features`)."""
     default_features: bool = True
     """`false` for `--no-default-features`."""
-    target: str | None = None
+    target: Word | None = None
     """The target triple (`--target`), where it is not the host's own."""
     locked: bool = False
     """`--locked`: fail where Cargo.lock would change."""
     jobs: int | None = Field(default=None, ge=1)
     """`--jobs N` for cargo."""
-    toolchain: str | None = None
+    toolchain: Word | None = None
     """A rustup toolchain (`cargo +NAME`)."""
-    env: dict[str, str] = Field(default_factory=dict)
+    env: dict[EnvName, EnvValue] = Field(default_factory=dict)
     """Environment for the build, e.g. RUSTFLAGS."""
     timeout: Duration = 3600.0
     """A build that takes longer is ended."""
@@ -98,11 +141,11 @@ class FilesConfig(Strict):
     """One unit per file."""
 
     kind: Literal["files"]
-    root: str
+    root: InnerPath
     """The folder of the files, relative to the repo."""
-    include: tuple[Glob, ...] = ("**/*",)
+    include: Items[Glob] = ("**/*",)
     """Globs below `root`; `**` stands for any number of folders."""
-    exclude: tuple[Glob, ...] = ()
+    exclude: Items[Glob] = ()
     """Globs below `root` to leave out."""
 
 
@@ -120,7 +163,7 @@ class ExitCodeConfig(Strict):
     """The exit code tells."""
 
     kind: Literal["exit-code"]
-    success: tuple[int, ...] = (0,)
+    success: Items[ExitCode] = Field(default=(0,), min_length=1)
     """Exit codes that mean `passed`."""
 
 
@@ -128,9 +171,9 @@ class OutputConfig(Strict):
     """Regular expressions (Python's) over what the test prints; a group `case` names the case, `message` says why."""
 
     kind: Literal["output"]
-    passed: tuple[str, ...] = ()
+    passed: Items[Regex] = ()
     """Each match is a case that passed."""
-    failed: tuple[str, ...] = ()
+    failed: Items[Regex] = ()
     """Each match is a case that failed."""
 
 
@@ -138,13 +181,13 @@ class JsonConfig(Strict):
     """The test writes a JSON file that names its cases."""
 
     kind: Literal["json"]
-    path: Template
+    path: ResultPath
     """The file, relative to the test's working directory; placeholders as in `env`."""
-    passed: str
+    passed: DottedPath
     """Dotted path to the list of cases that passed."""
-    failed: str
+    failed: DottedPath
     """Dotted path to the list of cases that failed."""
-    messages: str | None = None
+    messages: DottedPath | None = None
     """Dotted path to an object from case name to message."""
 
 
@@ -156,9 +199,9 @@ class SuiteConfig(Strict):
     verdict: ExitCodeConfig | OutputConfig | JsonConfig = Field(
         default_factory=lambda: ExitCodeConfig(kind="exit-code"), discriminator="kind"
     )
-    args: tuple[Template, ...] = ()
+    args: Items[Template] = ()
     """Arguments of the test executable; placeholders as in `env`."""
-    env: dict[str, Template] = Field(default_factory=dict)
+    env: dict[EnvName, Template] = Field(default_factory=dict)
     """Environment of every attempt; values may hold placeholders such as `{unit}`."""
     timeout: Duration = 300.0
     """An attempt that takes longer is ended, with the outcome `timeout`."""
@@ -179,16 +222,16 @@ class SuiteConfig(Strict):
 class FleetConfig(Strict):
     """fleet.yaml."""
 
-    project: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    project: SafeName
     """Names the folder on the hosts."""
-    repo: str = "."
+    repo: LocalPath = "."
     """What is synced, relative to this file."""
-    ssh_config: str | None = None
+    ssh_config: LocalPath | None = None
     """Another ssh config than ~/.ssh/config, relative to this file; `--ssh-config` and SLTFLEET_SSH_CONFIG go before it."""
-    default_suite: str | None = None
+    default_suite: SafeName | None = None
     """The suite that `run` takes without `--suite`; default: the only one, or the first."""
-    sync: SyncConfig = Field(default_factory=SyncConfig)
-    hosts: dict[str, HostConfig] = Field(min_length=1)
+    sync: Annotated[SyncConfig, BeforeValidator(read_section)] = Field(default_factory=SyncConfig)
+    hosts: dict[HostName, Annotated[HostConfig, BeforeValidator(read_section)]] = Field(min_length=1)
     """The fleet."""
-    suites: dict[str, SuiteConfig] = Field(min_length=1)
+    suites: dict[SafeName, SuiteConfig] = Field(min_length=1)
     """What can be run."""

@@ -21,11 +21,9 @@ pub fn select(settings: &Settings) -> Result<Vec<TestFile>, BadVariable> {
         return Ok(names.iter().map(|name| named(&settings.root, name)).collect());
     }
     let mut files = Vec::new();
-    collect(&settings.root, &settings.root, &mut HashSet::new(), &mut files).map_err(|error| {
-        BadVariable {
-            variable: "SQLLOGICTEST_ROOT",
-            problem: format!("cannot list {}: {error}", settings.root.display()),
-        }
+    collect(&settings.root, &settings.root, &mut HashSet::new(), &mut files).map_err(|error| BadVariable {
+        variable: "SQLLOGICTEST_ROOT",
+        problem: format!("cannot list {}: {error}", settings.root.display()),
     })?;
     files.sort_by(|left, right| left.name.cmp(&right.name));
     shuffle(&mut files, settings.seed);
@@ -48,20 +46,12 @@ fn named(root: &Path, name: &str) -> TestFile {
 }
 
 fn relative_name(root: &Path, path: &Path) -> String {
-    path.strip_prefix(root)
-        .unwrap_or(path)
-        .to_string_lossy()
-        .into_owned()
+    path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
 }
 
 /// All `**/*.test` below `folder`. Links are followed, since a worker's view of the tree may be made of them; the
 /// folders already seen keep a link to a parent from being followed for ever.
-fn collect(
-    root: &Path,
-    folder: &Path,
-    seen: &mut HashSet<PathBuf>,
-    files: &mut Vec<TestFile>,
-) -> io::Result<()> {
+fn collect(root: &Path, folder: &Path, seen: &mut HashSet<PathBuf>, files: &mut Vec<TestFile>) -> io::Result<()> {
     if !seen.insert(folder.canonicalize()?) {
         return Ok(());
     }

@@ -136,8 +136,11 @@ fn as_real(value: ValueRef<'_>) -> f64 {
         ValueRef::Integer(number) => number as f64,
         ValueRef::Real(number) => number,
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            // Rust would also take "inf" and "nan" for numbers.
             let digits = leading(bytes, |text| {
-                text.starts_with(|c: char| c != 'i' && c != 'n') && text.parse::<f64>().is_ok()
+                text.bytes()
+                    .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte))
+                    && text.parse::<f64>().is_ok()
             });
             digits.parse().unwrap_or(0.0)
         }

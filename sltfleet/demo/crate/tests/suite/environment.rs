@@ -37,9 +37,7 @@ pub struct Settings {
 impl Settings {
     /// Reads and checks all variables.
     pub fn from_environment() -> Result<Self, BadVariable> {
-        let files = text("SQLLOGICTEST_FILES")?
-            .map(|names| names_of(&names))
-            .transpose()?;
+        let files = text("SQLLOGICTEST_FILES")?.map(|names| names_of(&names)).transpose()?;
         let worker_id = number("SQLLOGICTEST_WORKER_ID", "a whole number from 0")?.unwrap_or(0);
         let total_workers = number("SQLLOGICTEST_TOTAL_WORKERS", "a whole number from 1")?.unwrap_or(1);
         if total_workers == 0 {

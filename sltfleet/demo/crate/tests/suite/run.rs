@@ -5,8 +5,7 @@ use std::fs;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use sqllogictest::{
-    parse_with_name, Control, DefaultColumnType, QueryExpect, Record, ResultMode, Runner, TestError,
-    TestErrorKind,
+    parse_with_name, Control, DefaultColumnType, QueryExpect, Record, ResultMode, Runner, TestError, TestErrorKind,
 };
 
 use super::corpus::TestFile;
@@ -107,43 +106,25 @@ fn condition_holds(condition: &str) -> bool {
 
 fn described(error: &TestError) -> String {
     let (what, sql) = match error.kind() {
-        TestErrorKind::QueryResultMismatch {
-            sql,
-            expected,
-            actual,
-        } => {
+        TestErrorKind::QueryResultMismatch { sql, expected, actual } => {
             let problem = format!("expected {}, got {}", values(&expected), values(&actual));
             (problem, sql)
         }
-        TestErrorKind::QueryResultColumnsMismatch {
-            sql,
-            expected,
-            actual,
-        } => (
+        TestErrorKind::QueryResultColumnsMismatch { sql, expected, actual } => (
             format!("expected {} columns, got {}", expected.len(), actual.len()),
             sql,
         ),
         TestErrorKind::Ok { sql, kind } => (format!("{kind} succeeded, but was to fail"), sql),
-        TestErrorKind::Fail { sql, err, kind } => {
-            (format!("{kind} failed: {}", one_line(&err.to_string())), sql)
-        }
+        TestErrorKind::Fail { sql, err, kind } => (format!("{kind} failed: {}", one_line(&err.to_string())), sql),
         TestErrorKind::ErrorMismatch {
-            sql,
-            err,
-            expected_err,
-            ..
+            sql, err, expected_err, ..
         } => (
-            format!(
-                "expected the error {expected_err}, got: {}",
-                one_line(&err.to_string())
-            ),
+            format!("expected the error {expected_err}, got: {}", one_line(&err.to_string())),
             sql,
         ),
-        TestErrorKind::StatementResultMismatch {
-            sql,
-            expected,
-            actual,
-        } => (format!("expected {expected} changed rows, but it {actual}"), sql),
+        TestErrorKind::StatementResultMismatch { sql, expected, actual } => {
+            (format!("expected {expected} changed rows, but it {actual}"), sql)
+        }
         other => (one_line(&other.to_string()), String::new()),
     };
     let place = format!("line {}: {what}", error.location().line());

@@ -1,0 +1,103 @@
+# shellcheck shell=bash
+# Sourced by scripts/quickstart and scripts/test: makes .venv, and sees to the programs that sltfleet needs on this machine.
+# Leaves behind .venv, and Debian packages where they were missing and apt may install them.
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() {
+    say "error: $1"
+    shift
+    for line in "$@"; do say "  next: $line"; done
+    exit 1
+}
+
+# Prints the first python3 that is new enough and can make virtual environments.
+find_python() {
+    local candidate
+    for candidate in "${PYTHON:-}" python3 /usr/bin/python3 python3.13 python3.12 python3.11 python3.10; do
+        [ -n "$candidate" ] || continue
+        if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+# may_install: whether apt-get is there and may be used. Sets APT to the command.
+may_install() {
+    command -v apt-get >/dev/null || return 1
+    if [ "$(id -u)" = 0 ]; then
+        APT=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120)
+    elif sudo -n true 2>/dev/null; then
+        APT=(sudo -n env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120)
+    else
+        return 1
+    fi
+}
+
+# install_missing PACKAGE…: by apt where that may be, otherwise it says what to type.
+install_missing() {
+    [ $# -gt 0 ] || return 0
+    may_install || fail "missing on this machine: $*" "install them, on Debian: sudo apt-get install $*"
+    say "installing: $*"
+    local log
+    log=$(mktemp)
+    if ! { "${APT[@]}" -qq update && "${APT[@]}" -qq -y install --no-install-recommends "$@"; } >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        fail "apt-get could not install: $*" "read what it said above, and install them by hand"
+    fi
+    rm -f "$log"
+}
+
+# A cargo that works: a rustup shim without a toolchain is on the PATH and does not.
+cargo_works() {
+    local candidate
+    for candidate in "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" cargo /usr/bin/cargo; do
+        "$candidate" --version >/dev/null 2>&1 && return 0
+    done
+    return 1
+}
+
+# Debian's plain cargo is often too old; cargo-web, made for building browsers, is a recent one.
+cargo_packages() {
+    if apt-cache policy cargo-web 2>/dev/null | grep -q 'Candidate: [0-9]'; then
+        printf 'cargo-web rustc-web\n'
+    else
+        printf 'cargo rustc\n'
+    fi
+}
+
+ensure_programs() {
+    local missing=()
+    command -v ssh >/dev/null && command -v ssh-keygen >/dev/null || missing+=(openssh-client)
+    [ -x /usr/sbin/sshd ] || command -v sshd >/dev/null || missing+=(openssh-server)
+    command -v rsync >/dev/null || missing+=(rsync)
+    command -v cc >/dev/null || missing+=(gcc libc6-dev)
+    command -v git >/dev/null || missing+=(git)
+    install_missing "${missing[@]}"
+    if ! cargo_works; then
+        local packages
+        may_install && "${APT[@]}" -qq update >/dev/null 2>&1
+        read -ra packages <<<"$(cargo_packages)"
+        install_missing "${packages[@]}"
+        cargo_works || fail "cargo does not work" "install Rust: https://www.rust-lang.org/tools/install"
+    fi
+}
+
+# ensure_venv EXTRA: .venv with sltfleet and its dependencies, remade only when pyproject.toml has changed.
+ensure_venv() {
+    local extra=$1 python stamp
+    stamp=.venv/sltfleet-$(printf '%s %s' "$extra" "$PWD" | cat - pyproject.toml | cksum | tr ' ' '-')
+    [ -e "$stamp" ] && return
+    python=$(find_python) || {
+        install_missing python3 python3-venv
+        python=$(find_python) || fail "Python 3.10 or newer with venv is missing" "install it, and run this again"
+    }
+    say "making .venv with $("$python" --version)"
+    [ -x .venv/bin/python ] && .venv/bin/python -c '' 2>/dev/null || "$python" -m venv --clear .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}" ||
+        fail "pip could not install sltfleet's dependencies" "read what it said above; is the package index reachable?"
+    touch "$stamp"
+}

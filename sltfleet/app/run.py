@@ -1,0 +1,206 @@
+"""run: builds where needed, and starts a runner on every selected host. Watching it is `app.watch`."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import dataclass
+
+from sltfleet.app.archive import runner_archive
+from sltfleet.app.build import BuiltSuite, build
+from sltfleet.app.fleet import Fleet, Host, HostResults
+from sltfleet.app.progress import Listener
+from sltfleet.app.runs import RunRecord, save_run
+from sltfleet.app.stop import STOP_TIMEOUT_S, stop_host
+from sltfleet.config.model import ExitCodeConfig, FilesConfig, JsonConfig, OutputConfig, PartitionsConfig, SuiteConfig
+from sltfleet.core.errors import ActiveRunError, RunError
+from sltfleet.core.launching import escape_template, launch_script, read_launch
+from sltfleet.core.runid import new_run_id
+from sltfleet.wire.handshake import Launched
+from sltfleet.wire.spec import (
+    ExitCodeVerdict,
+    FileUnits,
+    JsonVerdict,
+    Limits,
+    OutputVerdict,
+    PartitionUnits,
+    Spec,
+    UnitHistory,
+    UnitSource,
+    VerdictRule,
+)
+
+#: Handshake, snapshot of the tree and copy of the executable: minutes only on a very slow disk.
+LAUNCH_TIMEOUT_S = 180.0
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the command line asks of a run; None leaves a thing to fleet.yaml."""
+
+    workers: int | None = None
+    budget_s: float | None = None
+    seed: int | None = None
+    passes: int | None = None
+    once: bool = False
+    fail_fast: int | None = None
+    select: tuple[str, ...] = ()
+    replace: bool = False
+
+
+@dataclass(frozen=True)
+class StartedRun:
+    """A run that has begun on the hosts of `launched`; `failed` has what kept the others out of it."""
+
+    run_id: str
+    suite: str
+    seed: int
+    budget_s: float
+    launched: HostResults[Launched]
+
+
+def start_run(
+    fleet: Fleet,
+    suite_name: str | None,
+    options: RunOptions,
+    listener: Listener,
+    *,
+    history: dict[str, UnitHistory] | None = None,
+) -> StartedRun:
+    """Build the suite on every selected host and start it there.
+
+    The hosts that cannot build or start are in `launched.errors`; the run goes on with the others. Raises RunError when it
+    has started and cannot be remembered here, UsageError for an unknown suite.
+    """
+    name, suite = fleet.suite(suite_name)
+    seed = secrets.randbits(32) if options.seed is None else options.seed
+    run_id = new_run_id(time.time(), secrets.randbits(24))
+    built = build(fleet, name, suite, listener)
+    specs = {
+        host.name: make_spec(run_id, fleet.project, host, suite, built.values[host.name], options, seed, history or {})
+        for host in fleet.hosts
+        if host.name in built.values
+    }
+    ready = tuple(host for host in fleet.hosts if host.name in specs)
+    launched = fleet.each_host(
+        "starting", lambda host: _launch(host, specs[host.name], options.replace), listener, hosts=ready
+    )
+    launched.errors.update(built.errors)
+    budget_s = options.budget_s or suite.budget
+    if launched.values:
+        first = specs[next(iter(launched.values))]
+        save_run(
+            fleet.paths,
+            RunRecord(
+                run_id=run_id,
+                project=fleet.project,
+                suite=name,
+                hosts=tuple(launched.values),
+                workers={host: answer.workers for host, answer in launched.values.items()},
+                started_wall_s=time.time(),
+                budget_s=budget_s,
+                seed=seed,
+                commit=first.commit,
+                dirty_digest=first.dirty_digest,
+            ),
+        )
+    return StartedRun(run_id, name, seed, budget_s, launched)
+
+
+def make_spec(
+    run_id: str,
+    project: str,
+    host: Host,
+    suite: SuiteConfig,
+    built: BuiltSuite,
+    options: RunOptions,
+    seed: int,
+    history: dict[str, UnitHistory],
+) -> Spec:
+    """Return what the host's runner is asked to do."""
+    workers = options.workers or host.config.workers or 0
+    return Spec(
+        run_id=run_id,
+        project=project,
+        host=host.name,
+        suite=built.suite,
+        project_root=built.project_root,
+        repo=built.repo,
+        package_dir=built.package_dir,
+        binary=built.binary,
+        build_digest=built.digest,
+        args=suite.args,
+        env={**escape_template(host.config.env), **suite.env},
+        units=_units(suite, workers if options.once else None),
+        verdict=_verdict(suite),
+        workers=workers,
+        budget_s=options.budget_s or suite.budget,
+        seed=seed,
+        passes=options.passes,
+        once=options.once,
+        fail_fast=options.fail_fast,
+        select=options.select,
+        workdir=suite.workdir,
+        limits=Limits(
+            timeout_s=suite.timeout,
+            kill_after_s=suite.kill_after,
+            output_bytes=suite.output_limit,
+            artifacts_bytes=suite.artifacts_limit,
+            nice=suite.nice,
+        ),
+        history=history,
+        commit=built.commit,
+        dirty_digest=built.dirty_digest,
+        toolchain=built.toolchain,
+        sltfleet_version=_version(),
+    )
+
+
+def _launch(host: Host, spec: Spec, replace: bool) -> tuple[Launched, str]:
+    archive = runner_archive()
+    text = json.dumps(spec.to_json()).encode()
+    script = launch_script(host.paths, spec.run_id, (archive.name, archive.sha256, archive.data), text)
+
+    def attempt() -> Launched:
+        result = host.transport.run(script, timeout_s=LAUNCH_TIMEOUT_S)
+        return read_launch(result.exit_code, result.stdout, result.stderr)
+
+    try:
+        answer = attempt()
+    except ActiveRunError:
+        if not replace:
+            raise
+        stopped = stop_host(host, None, STOP_TIMEOUT_S)
+        if stopped is not None and stopped.survivors:
+            raise RunError(
+                "the earlier run could not be ended",
+                "processes that do not die: " + ", ".join(map(str, stopped.survivors)),
+            ) from None
+        answer = attempt()
+    return answer, f"{answer.workers} workers on {answer.units} units"
+
+
+def _units(suite: SuiteConfig, fixed_shares: int | None) -> UnitSource:
+    units = suite.units
+    if isinstance(units, FilesConfig):
+        return FileUnits(root=units.root, include=units.include, exclude=units.exclude)
+    assert isinstance(units, PartitionsConfig)
+    # `--once` is the old behaviour: each worker has its fixed share, and leaves when it is done.
+    return PartitionUnits(count=fixed_shares or units.count, first=units.first)
+
+
+def _verdict(suite: SuiteConfig) -> VerdictRule:
+    rule = suite.verdict
+    if isinstance(rule, ExitCodeConfig):
+        return ExitCodeVerdict(success=rule.success)
+    if isinstance(rule, OutputConfig):
+        return OutputVerdict(passed=rule.passed, failed=rule.failed)
+    assert isinstance(rule, JsonConfig)
+    return JsonVerdict(path=rule.path, passed=rule.passed, failed=rule.failed, messages=rule.messages)
+
+
+def _version() -> str:
+    from sltfleet import __version__
+
+    return __version__

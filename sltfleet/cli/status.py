@@ -1,0 +1,45 @@
+"""`sltfleet status`."""
+
+from __future__ import annotations
+
+import click
+
+from sltfleet.cli.options import JSON, FleetOptions, fleet_options, format_option, run_id_option
+from sltfleet.core.errors import ExitCode
+
+
+@click.command("status", short_help="Show what every host is doing.")
+@click.option("--watch", "-w", is_flag=True, help="Show it until the run has ended everywhere (Ctrl-C leaves it running).")
+@run_id_option
+@format_option
+@fleet_options
+def command(options: FleetOptions, watch: bool, run_text: str | None, output_format: str) -> int:
+    """Show what every host is doing: one round trip per host, at any time, from any terminal.
+
+    States: running, finished, stopped, lost (the runner is gone and never said goodbye), stalled, unreachable, idle. With -v also
+    what each worker is at. Exit code 3 when a host is unreachable.
+    """
+    from sltfleet.app.runs import resolve_run
+    from sltfleet.app.status import fleet_status
+    from sltfleet.cli.running import watch_run
+    from sltfleet.report.status_tables import problem_lines, status_json, status_table, worker_table
+    from sltfleet.report.terminal import say, tell
+
+    with options.open() as fleet:
+        run_id = resolve_run(fleet.paths, run_text) if run_text else None
+        statuses = fleet_status(fleet, run_id)
+        if watch and output_format != JSON:
+            newest = max((status.run_id for status in statuses if status.run_id), default=None)
+            statuses = watch_run(fleet, run_id, f"run {newest or '-'}") or statuses
+    if output_format == JSON:
+        import json
+
+        say(json.dumps(status_json(statuses), indent=2))
+    else:
+        say(status_table(statuses))
+        for status in statuses if options.verbose else []:
+            if status.state is not None:
+                say(f"\n{status.host}: run {status.run_id}, suite {status.state.suite}\n{worker_table(status)}")
+        for line in problem_lines(statuses):
+            tell(line)
+    return ExitCode.HOST if any(status.condition == "unreachable" for status in statuses) else ExitCode.OK

@@ -1,0 +1,116 @@
+"""The display of the steps that hosts go through: connecting, syncing, building, starting.
+
+One bar per host on a terminal; elsewhere a line when a step ends. It listens to `app.progress` events from several threads.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from sltfleet.app.progress import (
+    BuildProgress,
+    ProgressEvent,
+    StepFailed,
+    StepFinished,
+    StepStarted,
+    TransferProgress,
+    Warned,
+)
+from sltfleet.core.size import format_size
+from sltfleet.report.live import rich_console
+from sltfleet.report.problems import show_warning
+from sltfleet.report.sanitize import visible
+from sltfleet.report.terminal import BAD, GOOD, is_live, style, tell
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+#: A build without a terminal names a crate this often.
+_PLAIN_INTERVAL_S = 10.0
+
+
+class StepDisplay:
+    """Draws progress events; a context manager, and a `Listener` when called."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._started_s: dict[str, float] = {}
+        self._said_s: dict[str, float] = {}
+
+    def __enter__(self) -> StepDisplay:
+        if is_live():
+            from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+            self._progress = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.fields[host]}", markup=False),
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[detail]}", markup=False),
+                TimeElapsedColumn(),
+                console=rich_console(),
+                transient=True,
+            )
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def __call__(self, event: ProgressEvent) -> None:
+        """Draw one event."""
+        with self._lock:
+            self._draw(event)
+
+    def _draw(self, event: ProgressEvent) -> None:
+        match event:
+            case StepStarted(host, step):
+                self._started_s[host] = time.monotonic()
+                self._update(host, step, "", None, None)
+            case TransferProgress(host, done, total, rate):
+                detail = f"{format_size(done)}, {format_size(int(rate))}/s"
+                self._update(host, None, detail, done, total)
+            case BuildProgress(host, crate, done, total):
+                self._update(host, None, visible(crate, limit=40), done, total)
+                self._say_crate(host, crate, done, total)
+            case StepFinished(host, step, summary):
+                took = time.monotonic() - self._started_s.get(host, time.monotonic())
+                self._end(host)
+                if summary:
+                    tell(f"{style('✓', GOOD)} {visible(host)}: {step}: {visible(summary)} ({took:.1f} s)")
+            case StepFailed(host, step, error):
+                self._end(host)
+                tell(f"{style('✗', BAD)} {visible(host)}: {step}: {visible(error.what)}")
+            case Warned(host, text, fix):
+                show_warning(f"{host}: {text}" if host else text, fix)
+
+    def _update(self, host: str, step: str | None, detail: str, done: float | None, total: float | None) -> None:
+        if self._progress is None:
+            return
+        if host not in self._tasks:
+            self._tasks[host] = self._progress.add_task("", total=None, host=visible(host), detail="")
+        task = self._tasks[host]
+        if step is not None:
+            self._progress.reset(task, description=step, detail=detail, total=None)
+        else:
+            self._progress.update(task, detail=detail, completed=done, total=total)
+
+    def _end(self, host: str) -> None:
+        if self._progress is not None and host in self._tasks:
+            self._progress.remove_task(self._tasks.pop(host))
+
+    def _say_crate(self, host: str, crate: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if self._progress is not None or now - self._said_s.get(host, 0.0) < _PLAIN_INTERVAL_S:
+            return
+        self._said_s[host] = now
+        of_total = f"/{total}" if total else ""
+        tell(f"  {visible(host)}: building {done}{of_total} {visible(crate, limit=40)}")

@@ -1,0 +1,138 @@
+"""Finds fleet.yaml and reads it: the configuration, and where everything it names lies on this machine.
+
+All mistakes of a file are reported at once, in one ConfigError.
+"""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sltfleet.config.checks import check_fleet
+from sltfleet.config.model import FleetConfig
+from sltfleet.config.problems import by_line, problem_at, problems_of
+from sltfleet.config.yaml_tree import MAX_FILE_BYTES, YamlError, YamlTree, read_yaml
+from sltfleet.core.errors import ConfigError, ConfigProblem, UsageError
+
+FLEET_FILE_NAME = "fleet.yaml"
+FLEET_VARIABLE = "SLTFLEET_FLEET"
+SSH_CONFIG_VARIABLE = "SLTFLEET_SSH_CONFIG"
+
+
+@dataclass(frozen=True)
+class LoadedConfig:
+    """What fleet.yaml says, and the absolute paths that it means.
+
+    `ssh_config` is None where ssh reads its usual files.
+    """
+
+    config: FleetConfig
+    path: Path
+    fleet_dir: Path
+    repo: Path
+    ssh_config: Path | None
+
+
+def load_config(
+    path: Path | None, *, ssh_config: str | None, environ: Mapping[str, str], cwd: Path
+) -> LoadedConfig:
+    """Return the configuration of the file `path`, or of the one that `find_fleet_file` finds.
+
+    `ssh_config` is what the command line says; SLTFLEET_SSH_CONFIG and the file's own `ssh_config` come after it. `cwd` must be
+    absolute. Raises ConfigError for a file that is missing or wrong, UsageError for an ssh config that is not there.
+    """
+    found = cwd / path if path is not None else find_fleet_file(environ, cwd)
+    config, tree = _parse(found, _read(found))
+    problems = list(check_fleet(config, tree))
+    repo = _resolve(config.repo, found.parent)
+    if not repo.is_dir():
+        problems.append(problem_at(tree, ("repo",), f"there is no folder {str(repo)!r}", "name the folder to sync"))
+    chosen = _ssh_config_of_the_person(ssh_config, environ, cwd)
+    if chosen is None and config.ssh_config is not None:
+        chosen = _resolve(config.ssh_config, found.parent)
+        if not chosen.is_file():
+            problems.append(problem_at(tree, ("ssh_config",), f"there is no file {str(chosen)!r}"))
+    if problems:
+        raise _config_error(found, problems)
+    return LoadedConfig(config=config, path=found, fleet_dir=found.parent, repo=repo, ssh_config=chosen)
+
+
+def find_fleet_file(environ: Mapping[str, str], cwd: Path) -> Path:
+    """Return the file that SLTFLEET_FLEET names, or fleet.yaml in `cwd` or the nearest folder above it. Raises ConfigError."""
+    named = environ.get(FLEET_VARIABLE)
+    if named:
+        return _resolve(named, cwd)
+    for folder in (cwd, *cwd.parents):
+        candidate = folder / FLEET_FILE_NAME
+        if candidate.is_file():
+            return candidate
+    raise ConfigError(
+        f"there is no {FLEET_FILE_NAME}", f"neither in {cwd} nor in a folder above it", "`sltfleet init` writes one"
+    )
+
+
+def parse_config(data: bytes, path: Path) -> FleetConfig:
+    """Return the configuration that the bytes of a file describe; `path` is for messages only. Raises ConfigError."""
+    config, tree = _parse(path, data)
+    problems = list(check_fleet(config, tree))
+    if problems:
+        raise _config_error(path, problems)
+    return config
+
+
+def _parse(path: Path, data: bytes) -> tuple[FleetConfig, YamlTree]:
+    try:
+        tree = read_yaml(data)
+    except YamlError as error:
+        raise _config_error(path, [error.problem]) from None
+    if tree.value is None:
+        raise ConfigError(f"{path} is empty", fix="`sltfleet init --force` writes a new one", path=str(path))
+    problems = list(tree.problems)
+    try:
+        config = FleetConfig.model_validate(tree.value)
+    except ValidationError as error:
+        raise _config_error(path, problems + problems_of(error, tree)) from None
+    if problems:
+        raise _config_error(path, problems)
+    return config, tree
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            # One byte more than allowed is enough to see that it is too large.
+            return file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"there is no file {path}", fix="`sltfleet init` writes one", path=str(path)) from None
+    except IsADirectoryError:
+        fix = f"name the file: {path / FLEET_FILE_NAME}"
+        raise ConfigError(f"cannot read {path}", "it is a folder", fix, path=str(path)) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ConfigError(f"cannot read {path}", reason, path=str(path)) from error
+
+
+def _ssh_config_of_the_person(argument: str | None, environ: Mapping[str, str], cwd: Path) -> Path | None:
+    """Return the ssh config that the command line or the environment names. Raises UsageError where it is not there."""
+    named, origin = (argument, "--ssh-config") if argument else (environ.get(SSH_CONFIG_VARIABLE), SSH_CONFIG_VARIABLE)
+    if not named:
+        return None
+    path = _resolve(named, cwd)
+    if not path.is_file():
+        raise UsageError(f"there is no ssh config {path}", f"{origin} names it", "name a file that is there")
+    return path
+
+
+def _resolve(text: str, base: Path) -> Path:
+    """Return an absolute path without `..`; a leading `~` is the person's home."""
+    return Path(os.path.abspath(base / os.path.expanduser(text)))  # noqa: PTH100, PTH111 - pathlib's raise where there is no home
+
+
+def _config_error(path: Path, problems: list[ConfigProblem]) -> ConfigError:
+    ordered = by_line(problems)
+    count = "1 mistake" if len(ordered) == 1 else f"{len(ordered)} mistakes"
+    return ConfigError(f"{path} cannot be used", count, path=str(path), problems=ordered)

@@ -1,0 +1,78 @@
+"""logs: the script that reads what a runner has written since, and which of it a person wants to see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sltfleet.core.paths import HostPaths
+from sltfleet.core.runid import is_run_id
+from sltfleet.core.shell import ROOT_PRELUDE, Script
+from sltfleet.wire.codec import DecodeError
+from sltfleet.wire.events import Event, event_from_line
+from sltfleet.wire.format import FormatError
+
+#: So much is read from a host at a time.
+CHUNK_BYTES = 1024 * 1024
+
+_FOLLOW = (
+    ROOT_PRELUDE
+    + """\
+run=$1
+if [ -z "$run" ]; then read -r run <"$root/current" || :; fi 2>/dev/null
+[ -n "$run" ] || exit 0
+file=$root/runs/$run/$2
+size=$(wc -c <"$file" 2>/dev/null) || exit 0
+from=$3
+if [ "$from" -lt 0 ]; then from=$((size + from)); [ "$from" -ge 0 ] || from=0; fi
+printf '%s %s\\n' "$run" "$from"
+tail -c "+$((from + 1))" "$file" | head -c "$4"
+"""
+)
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A piece of a file on a host: `data` begins at byte `offset` of it."""
+
+    run_id: str
+    offset: int
+    data: bytes
+
+
+def follow_script(paths: HostPaths, run_id: str | None, name: str, offset: int) -> Script:
+    """Return the script that reads the run's file `name` from byte `offset` on; a negative one counts from the end."""
+    return Script(_FOLLOW, (paths.project_dir, run_id or "", name, str(offset), str(CHUNK_BYTES)))
+
+
+def parse_followed(output: str) -> Followed | None:
+    """Return the piece that a host sent, None where there is no run or no such file."""
+    head, newline, body = output.partition("\n")
+    run_id, _, offset = head.partition(" ")
+    if not newline or not is_run_id(run_id) or not offset.isdigit():
+        return None
+    return Followed(run_id, int(offset), body.encode("utf-8", "surrogateescape"))
+
+
+def whole_lines(piece: Followed) -> tuple[list[bytes], int]:
+    """Return the complete lines of a piece that starts at a line, and the offset at which to go on reading."""
+    end = piece.data.rfind(b"\n") + 1
+    return piece.data[:end].splitlines(), piece.offset + end
+
+
+def drop_torn_start(piece: Followed) -> Followed:
+    """Return the piece without the part of a line with which one that starts in the middle of a file begins."""
+    if piece.offset == 0:
+        return piece
+    start = piece.data.find(b"\n") + 1
+    return Followed(piece.run_id, piece.offset + start, piece.data[start:])
+
+
+def read_events(lines: list[bytes]) -> list[Event]:
+    """Return the events of journal lines; those that this version cannot read are left out."""
+    events: list[Event] = []
+    for line in lines:
+        try:
+            events.append(event_from_line(line))
+        except (DecodeError, FormatError):
+            continue
+    return events

@@ -1,0 +1,133 @@
+"""The scripts that start and stop a runner on a host, and the errors their answers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sltfleet.core.errors import ActiveRunError, FleetError, HostError, RunError
+from sltfleet.core.paths import HostPaths
+from sltfleet.core.shell import ROOT_PRELUDE, Script
+from sltfleet.wire.codec import DecodeError
+from sltfleet.wire.handshake import Answer, Launched, Refused, Stopped, answer_from_output
+
+#: The runner's oldest python3. A pyenv or conda shim costs its start-up at every call, so the system's own comes first.
+_FIND_PYTHON = """\
+python=
+for candidate in /usr/bin/python3 /usr/local/bin/python3 "$(command -v python3)"; do
+  [ -x "$candidate" ] && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 8))' && python=$candidate && break
+done 2>/dev/null
+[ -n "$python" ] || { echo "python3 3.8 or newer is missing" >&2; exit 69; }
+"""
+
+#: The archive's name is made from its content, but a full disk or a stranger may have changed it: checked before each start.
+_PUT_ARCHIVE = """\
+archive=$root/bin/$2
+mkdir -p "$root/bin" || exit 73
+if [ ! -f "$archive" ] || [ "$(sha256sum <"$archive")" != "$3  -" ]; then
+  put_archive "$archive.$$" && mv -f "$archive.$$" "$archive" || exit 73
+  [ "$(sha256sum <"$archive")" = "$3  -" ] || { echo "$archive does not have the content that was sent" >&2; exit 73; }
+fi
+"""
+
+_LAUNCH = (
+    ROOT_PRELUDE
+    + _FIND_PYTHON
+    + _PUT_ARCHIVE
+    + """\
+dir=$root/runs/$1
+mkdir -p "$root/runs" && mkdir "$dir" && put_spec "$dir/spec.json" || exit 73
+"$python" -E -S "$archive" launch "$dir"
+"""
+)
+
+_STOP = (
+    ROOT_PRELUDE
+    + """\
+[ -n "$1" ] || { read -r current <"$root/current" || exit 0; shift; set -- "$current" "$@"; } 2>/dev/null
+dir=$root/runs/$1
+[ -d "$dir" ] || exit 0
+"""
+    + _FIND_PYTHON
+    + _PUT_ARCHIVE
+    + """\
+"$python" -E -S "$archive" stop "$dir" --timeout "$4"
+"""
+)
+
+#: sysexits(3): EX_UNAVAILABLE and EX_CANTCREAT, as the scripts above use them.
+_NO_PYTHON = 69
+_CANNOT_WRITE = 73
+
+
+def launch_script(paths: HostPaths, run_id: str, archive: tuple[str, str, bytes], spec: bytes) -> Script:
+    """Return the script that starts a run; `archive` is the zipapp's (name, SHA-256, content), `spec` the JSON text."""
+    name, digest, data = archive
+    files = (("archive", data), ("spec", spec))
+    return Script(_LAUNCH, (paths.project_dir, run_id, name, digest), files)
+
+
+def stop_script(paths: HostPaths, run_id: str | None, archive: tuple[str, str, bytes], timeout_s: float) -> Script:
+    """Return the script that stops a run (None: the newest one), waiting up to `timeout_s` for its attempts to end."""
+    name, digest, data = archive
+    args = (paths.project_dir, run_id or "", name, digest, str(timeout_s))
+    return Script(_STOP, args, (("archive", data),))
+
+
+def read_launch(exit_code: int, stdout: str, stderr: str) -> Launched:
+    """Return the runner's answer to a launch. Raises RunError, ActiveRunError and HostError for what went wrong."""
+    answer = _read_answer(exit_code, stdout, stderr, "start the runner")
+    if isinstance(answer, Launched):
+        return answer
+    if isinstance(answer, Refused) and answer.problem == "active":
+        raise ActiveRunError(
+            "a run is active on this host",
+            answer.run_id or answer.message,
+            answer.fix or "`sltfleet status` shows it; `sltfleet run --replace` ends it and starts this one",
+        )
+    if isinstance(answer, Refused):
+        raise RunError("the run was not started", answer.message, answer.fix)
+    raise _strange(stdout, stderr, "start the runner")
+
+
+def read_stop(exit_code: int, stdout: str, stderr: str) -> Stopped | None:
+    """Return the runner's answer to a stop, None where there is no run. Raises RunError and HostError."""
+    if exit_code == 0 and not stdout.strip():
+        return None
+    answer = _read_answer(exit_code, stdout, stderr, "stop the run")
+    if isinstance(answer, Stopped):
+        return answer
+    if isinstance(answer, Refused):
+        raise RunError("the run was not stopped", answer.message, answer.fix)
+    raise _strange(stdout, stderr, "stop the run")
+
+
+def escape_template(values: Mapping[str, str]) -> dict[str, str]:
+    """Return literal values as templates (`sltfleet.wire.template`): braces are doubled."""
+    return {name: value.replace("{", "{{").replace("}", "}}") for name, value in values.items()}
+
+
+def _read_answer(exit_code: int, stdout: str, stderr: str, doing: str) -> Answer:
+    try:
+        answer = answer_from_output(stdout)
+    except DecodeError as error:
+        raise RunError(f"cannot {doing}", f"its answer is damaged: {error}") from error
+    if answer is not None:
+        return answer
+    if exit_code == _NO_PYTHON:
+        raise HostError(
+            "python3 is missing",
+            "the runner needs python3 3.8 or newer on the host",
+            "`sltfleet setup` installs it (Debian: apt-get install python3)",
+        )
+    if exit_code == _CANNOT_WRITE:
+        raise RunError(
+            "cannot write the run's folder",
+            stderr.strip() or "the project's folder on the host is not writable, or the disk is full",
+            "`sltfleet doctor` shows disk and permissions; `sltfleet clean` frees what old runs take",
+        )
+    raise _strange(stdout, stderr, doing)
+
+
+def _strange(stdout: str, stderr: str, doing: str) -> FleetError:
+    shown = (stderr.strip() or stdout.strip() or "it said nothing")[-2000:]
+    return RunError(f"cannot {doing}", "it gave no answer", "`sltfleet doctor` checks the host", detail=shown)

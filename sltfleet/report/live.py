@@ -1,0 +1,83 @@
+"""What a person sees while something takes more than a moment: steps of the hosts, and a run that is watched.
+
+On a terminal it redraws itself; elsewhere it is plain lines, few of them. All of it goes to standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from sltfleet.core.duration import format_duration
+from sltfleet.core.polling import HostStatus
+from sltfleet.report.sanitize import visible
+from sltfleet.report.status_tables import percent, problem_lines, status_table
+from sltfleet.report.terminal import is_live, tell, wants_color
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+
+#: Without a terminal a watched run says where it stands this often.
+PLAIN_INTERVAL_S = 15.0
+
+
+class WatchDisplay:
+    """The table of a watched run, redrawn in place on a terminal."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._live: Live | None = None
+        self._last_plain_s = float("-inf")
+
+    def __enter__(self) -> WatchDisplay:
+        if is_live():
+            from rich.live import Live
+
+            self._live = Live(console=rich_console(), refresh_per_second=8, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, statuses: Sequence[HostStatus]) -> None:
+        """Draw the newest numbers."""
+        if self._live is not None:
+            from rich.text import Text
+
+            lines = [self._title, *status_table(statuses).splitlines(), *problem_lines(statuses), DETACH_HINT]
+            self._live.update(Text.from_ansi("\n".join(lines), no_wrap=True, overflow="ellipsis"))
+        elif time.monotonic() - self._last_plain_s >= PLAIN_INTERVAL_S and any(status.state for status in statuses):
+            self._last_plain_s = time.monotonic()
+            for status in statuses:
+                tell(plain_line(status))
+
+
+DETACH_HINT = "Ctrl-C leaves the run running; `sltfleet status` shows it again, `sltfleet stop` ends it"
+
+
+def plain_line(status: HostStatus) -> str:
+    """Return one host's numbers as one line."""
+    state = status.state
+    if state is None:
+        return f"{visible(status.host)}: {status.condition}" + (f" ({visible(status.problem)})" if status.problem else "")
+    return (
+        f"{visible(status.host)}: {status.condition}, {state.active}/{state.workers} active, "
+        f"occupancy {percent(state.occupancy)}, pass {state.pass_number}, "
+        f"{state.units_covered}/{state.units_total} units, {state.attempts} attempts, {len(state.failing)} failing, "
+        f"{format_duration(max(0.0, state.budget_s - state.elapsed_s))} left"
+    )
+
+
+def rich_console() -> Console:
+    """Return rich's console on standard error, coloured by the same rules as everything else."""
+    from rich.console import Console
+
+    return Console(stderr=True, no_color=not wants_color(sys.stderr), highlight=False)

@@ -1,0 +1,50 @@
+"""One journal event as one line for `sltfleet logs`."""
+
+from __future__ import annotations
+
+from sltfleet.core.duration import format_duration
+from sltfleet.report.sanitize import visible
+from sltfleet.report.terminal import BAD, DIM, GOOD, WARN, style
+from sltfleet.wire import outcome
+from sltfleet.wire.events import AttemptFinished, Event, Note, PassFinished, RunFinished, RunStarted
+
+_COLOURS = {outcome.PASS: GOOD, outcome.CUT: DIM, outcome.SKIP: DIM, outcome.INFRA: WARN}
+
+
+def log_line(host: str, event: Event | None, text: str, *, only_bad: bool) -> str | None:
+    """Return the line of an event, or of a line of the runner's own log; None for what is not worth one.
+
+    With `only_bad`, only attempts that did not pass have a line.
+    """
+    place = style(visible(host), DIM)
+    if event is None:
+        return f"{place} {visible(text)}"
+    if isinstance(event, AttemptFinished):
+        if only_bad and event.outcome not in outcome.BAD:
+            return None
+        return f"{place} {_attempt(event)}"
+    said = None if only_bad else _other(event)
+    return None if said is None else f"{place} {style(said, DIM)}"
+
+
+def _attempt(event: AttemptFinished) -> str:
+    word = style(f"{event.outcome:>7}", _COLOURS.get(event.outcome, BAD))
+    message = event.message or (event.failed[0].message if event.failed else "")
+    cases = f" ({len(event.failed)} of {len(event.failed) + len(event.passed)} cases)" if event.failed else ""
+    reason = f": {visible(message, limit=160)}" if message else ""
+    return (
+        f"{word} {format_duration(event.duration_s):>8}  pass {event.pass_number}  worker {event.worker}  "
+        f"{visible(event.unit)}{cases}{reason}"
+    )
+
+
+def _other(event: Event) -> str | None:
+    if isinstance(event, RunStarted):
+        return f"run {event.run_id}: {len(event.units)} units, {event.workers} workers, {format_duration(event.budget_s)}"
+    if isinstance(event, PassFinished):
+        return f"pass {event.pass_number} complete after {format_duration(event.t)}"
+    if isinstance(event, RunFinished):
+        return f"run ended ({event.reason}): {event.attempts} attempts, {event.covered} units covered"
+    if isinstance(event, Note):
+        return visible(event.text)
+    return None

@@ -1,0 +1,79 @@
+"""Errors as text: what failed, where, why, and what to do next. The only place that words them for a terminal."""
+
+from __future__ import annotations
+
+import traceback
+
+from sltfleet.core.errors import ConfigError, FleetError
+from sltfleet.report.sanitize import visible
+from sltfleet.report.terminal import BAD, GOOD, WARN, style, tell
+
+#: Of a long detail (what a compiler printed), so many lines are shown.
+MAX_DETAIL_LINES = 60
+
+
+def show_error(error: FleetError) -> None:
+    """Print an error to stderr, in colour where that is a terminal and NO_COLOR is not set."""
+    for line in error_lines(error):
+        tell(line)
+
+
+def show_defect(error: Exception) -> None:
+    """Print what is said of an exception that no code expected."""
+    place = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f" ({place[0].name}, line {place[0].lineno})" if place else ""
+    tell(f"{_label('error')} sltfleet has a defect: {visible(f'{type(error).__name__}: {error}')}{where}")
+    tell(f"  {_label('next')} run it again with -v for the traceback, and report that")
+
+
+def show_warning(text: str, fix: str = "") -> None:
+    """Print something that a person should know, and that stops nothing."""
+    tell(f"{_label('warning')} {visible(text)}")
+    if fix:
+        tell(f"  {_label('next')} {visible(fix)}")
+
+
+def error_lines(error: FleetError) -> list[str]:
+    """Return the lines that tell of an error."""
+    if isinstance(error, ConfigError) and error.problems:
+        return _config_lines(error)
+    place = f"{visible(error.host)}: " if error.host else ""
+    lines = [f"{_label('error')} {place}{visible(error.what)}"]
+    if error.why:
+        lines += _labelled("why", error.why)
+    if error.command:
+        lines += _labelled("command", error.command)
+    if error.detail:
+        lines += ["  | " + visible(line) for line in _shortened(error.detail.rstrip("\n").split("\n"))]
+    if error.fix:
+        lines += _labelled("next", error.fix)
+    return lines
+
+
+def _config_lines(error: ConfigError) -> list[str]:
+    count = len(error.problems)
+    lines = [f"{_label('error')} {visible(error.path)} has {count} mistake{'s' if count != 1 else ''}"]
+    for problem in error.problems:
+        hint = f"; {visible(problem.hint)}" if problem.hint else ""
+        key = f"{visible(problem.key)}: " if problem.key else ""
+        lines.append(f"  {visible(error.path)}:{problem.line}:{problem.column}: {key}{visible(problem.message)}{hint}")
+    if error.fix:
+        lines += _labelled("next", error.fix)
+    return lines
+
+
+def _labelled(label: str, text: str) -> list[str]:
+    first, *rest = text.rstrip("\n").split("\n")
+    return [f"  {_label(label)} {visible(first)}", *(f"       {visible(line)}" for line in rest)]
+
+
+def _shortened(lines: list[str]) -> list[str]:
+    if len(lines) <= MAX_DETAIL_LINES:
+        return lines
+    head = MAX_DETAIL_LINES // 2
+    left_out = len(lines) - MAX_DETAIL_LINES
+    return [*lines[:head], f"… {left_out} lines left out …", *lines[-(MAX_DETAIL_LINES - head) :]]
+
+
+def _label(word: str) -> str:
+    return style(f"{word}:", {"error": BAD, "next": GOOD, "warning": WARN}.get(word), bold=word == "error")

@@ -1,0 +1,162 @@
+"""The tables and the JSON of `status`, and the lines of a run that is being watched.
+
+The JSON's shape is documented in docs/REMOTE_TESTING.md and stable: keys may be added, none changes its meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from sltfleet.core.duration import format_duration
+from sltfleet.core.polling import DONE, LOST, RUNNING, STALLED, STOPPED, UNREACHABLE, HostStatus
+from sltfleet.report.sanitize import visible
+from sltfleet.report.terminal import BAD, DIM, GOOD, WARN, style
+from sltfleet.wire.outcome import BAD as BAD_OUTCOMES
+from sltfleet.wire.outcome import OUTCOMES
+from sltfleet.wire.state import State
+
+_COLOURS = {RUNNING: GOOD, DONE: GOOD, STOPPED: WARN, STALLED: BAD, LOST: BAD, UNREACHABLE: BAD}
+
+_HEADERS = ("host", "state", "active", "occupancy", "cpu", "pass", "covered", "attempts", "cases", "failing", "time left")
+
+
+def status_table(statuses: Sequence[HostStatus]) -> str:
+    """Return the table of all hosts, with a fleet line below where there are several."""
+    rows = [_row(status) for status in statuses]
+    if len(statuses) > 1:
+        rows.append(_fleet_row(statuses))
+    return tabulate(rows, headers=_HEADERS, disable_numparse=True, stralign="right", colalign=("left", "left"))
+
+
+def worker_table(status: HostStatus) -> str:
+    """Return the table of one host's workers: the unit, since when, attempts and occupancy of each."""
+    state = status.state
+    if state is None:
+        return ""
+    span_s = min(state.elapsed_s, state.budget_s)
+    rows = []
+    for worker in state.worker_states:
+        since = "" if worker.since_s is None else format_duration(max(0.0, state.elapsed_s - worker.since_s))
+        busy = percent(worker.busy_s / span_s) if span_s > 0 else "-"
+        unit = "-" if worker.unit is None else visible(worker.unit, limit=60)
+        rows.append((worker.worker, unit, since, worker.attempts, busy))
+    return tabulate(rows, headers=("worker", "unit", "since", "attempts", "occupancy"), disable_numparse=True)
+
+
+def status_json(statuses: Sequence[HostStatus]) -> dict[str, object]:
+    """Return the JSON value of `status --format json`; see docs/REMOTE_TESTING.md."""
+    run_ids = {status.run_id for status in statuses if status.run_id}
+    return {"run": max(run_ids, default=None), "hosts": [_host_json(status) for status in statuses]}
+
+
+def problem_lines(statuses: Sequence[HostStatus]) -> list[str]:
+    """Return a line per host that has something to say beside its numbers."""
+    return [
+        f"{style(visible(status.host), bold=True)}: {visible(status.problem)}" for status in statuses if status.problem
+    ]
+
+
+def percent(share: float) -> str:
+    """Return 0.9973 as `99.7 %`; only a whole 1 is shown as 100.0 %."""
+    return f"{min(share, 0.999) * 100:.1f} %" if 0.999 < share < 1.0 else f"{share * 100:.1f} %"
+
+
+def cases_failed(statuses: Sequence[HostStatus]) -> int:
+    """Return how many attempts did not pass, over all hosts: what makes a watched run end with exit code 1."""
+    return sum(_bad(status.state) for status in statuses if status.state is not None)
+
+
+def _row(status: HostStatus) -> tuple[str, ...]:
+    name = visible(status.host)
+    condition = style(status.condition, _COLOURS.get(status.condition, DIM))
+    state = status.state
+    if state is None:
+        return (name, condition, *["-"] * (len(_HEADERS) - 2))
+    cpu = "-" if state.cpu_percent is None else f"{state.cpu_percent:.0f} %"
+    return (
+        name,
+        condition,
+        f"{state.active}/{state.workers}",
+        percent(state.occupancy),
+        cpu,
+        str(state.pass_number),
+        f"{state.units_covered}/{state.units_total}",
+        str(state.attempts),
+        str(state.cases_passed + state.cases_failed),
+        _failing(len(state.failing)),
+        _time_left(state),
+    )
+
+
+def _fleet_row(statuses: Sequence[HostStatus]) -> tuple[str, ...]:
+    states = [status.state for status in statuses if status.state is not None]
+    span_s = sum(state.workers * min(state.elapsed_s, state.budget_s) for state in states)
+    cpus = [state.cpu_percent for state in states if state.cpu_percent is not None]
+    failing = {case for state in states for case in state.failing}
+    return (
+        style("fleet", bold=True),
+        f"{len(states)} of {len(statuses)}",
+        f"{sum(state.active for state in states)}/{sum(state.workers for state in states)}",
+        percent(sum(state.busy_s for state in states) / span_s) if span_s else "-",
+        f"{sum(cpus) / len(cpus):.0f} %" if cpus else "-",
+        str(min((state.pass_number for state in states), default="-")),
+        f"{sum(state.units_covered for state in states)}/{sum(state.units_total for state in states)}",
+        str(sum(state.attempts for state in states)),
+        str(sum(state.cases_passed + state.cases_failed for state in states)),
+        _failing(len(failing)),
+        max((_time_left(state) for state in states), default="-"),
+    )
+
+
+def _failing(count: int) -> str:
+    return style(str(count), BAD) if count else "0"
+
+
+def _time_left(state: State) -> str:
+    if state.phase != RUNNING:
+        return state.reason or state.phase
+    return format_duration(max(0.0, state.budget_s - state.elapsed_s))
+
+
+def _bad(state: State) -> int:
+    return sum(count for outcome, count in state.outcomes.items() if outcome in BAD_OUTCOMES)
+
+
+def _host_json(status: HostStatus) -> dict[str, object]:
+    state = status.state
+    value: dict[str, object] = {"host": status.host, "state": status.condition, "run": status.run_id}
+    if status.problem:
+        value["problem"] = status.problem
+    if state is None:
+        return value
+    value.update(
+        suite=state.suite,
+        workers=state.workers,
+        active=state.active,
+        occupancy=round(state.occupancy, 5),
+        cpu_percent=state.cpu_percent,
+        units_total=state.units_total,
+        units_covered=state.units_covered,
+        attempts=state.attempts,
+        outcomes={outcome: state.outcomes[outcome] for outcome in OUTCOMES if state.outcomes.get(outcome)},
+        cases_passed=state.cases_passed,
+        cases_failed=state.cases_failed,
+        failing=list(state.failing),
+        elapsed_s=round(state.elapsed_s, 3),
+        budget_s=state.budget_s,
+        reason=state.reason,
+    )
+    value["pass"] = state.pass_number
+    value["worker_states"] = [
+        {
+            "worker": worker.worker,
+            "unit": worker.unit,
+            "since_s": worker.since_s,
+            "attempts": worker.attempts,
+            "busy_s": round(worker.busy_s, 3),
+        }
+        for worker in state.worker_states
+    ]
+    return value

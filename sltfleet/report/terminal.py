@@ -1,0 +1,41 @@
+"""Where text goes: standard output for results, standard error for progress and problems; colour only where it is wanted."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import IO
+
+import click
+
+GOOD, BAD, WARN, DIM = "green", "red", "yellow", "bright_black"
+
+
+def wants_color(stream: IO[str]) -> bool:
+    """Whether to colour: FORCE_COLOR and NO_COLOR decide (no-color.org), else whether the stream is a terminal."""
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return stream.isatty()
+
+
+def is_live(stream: IO[str] | None = None) -> bool:
+    """Whether a display that redraws itself makes sense: a terminal that is not dumb."""
+    chosen = sys.stderr if stream is None else stream
+    return chosen.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def say(text: str = "") -> None:
+    """Print a result."""
+    click.echo(text, color=wants_color(sys.stdout))
+
+
+def tell(text: str) -> None:
+    """Print progress or a problem, on standard error."""
+    click.echo(text, err=True, color=wants_color(sys.stderr))
+
+
+def style(text: str, colour: str | None = None, *, bold: bool = False) -> str:
+    """Return `text` with colour codes, which `say` and `tell` take out again where colour is not wanted."""
+    return click.style(text, fg=colour, bold=bold or None)

@@ -1,0 +1,19 @@
+"""The runner: sltfleet's own process on a host, which keeps every worker busy until the budget's last second.
+
+It is shipped as a zipapp (`sltfleet.app.archive`), needs nothing but python3 >= 3.8 on Linux, and imports only
+`sltfleet.wire` and itself. Everything that decides is pure and has no clock; everything that touches the host is thin:
+
+pure:
+- `messages`: what the core is told (events) and what it asks for (actions).
+- `schedule`: which unit comes next.
+- `dispatch`: the core; `slots`: what one worker does at the moment; `tally`: the counts.
+- `verdicts`: from what an attempt left behind to its outcome and its cases.
+
+shell:
+- `loop`: the event loop; `spawn`: starting an attempt; `orphans`: ending what an attempt leaves behind.
+- `collect`: reading what a verdict needs; `outputs`: the attempts' output files; `artifacts`: which outputs are kept.
+- `journal`, `files`: writing so that a reader never sees half a line or half a file.
+- `sampler`, `processes`, `linux`: /proc, cgroups, process identities, the few system calls that Python has not.
+- `units`, `tree`, `views`: what is run, and where.
+- `launch`, `stop`: the commands; `paths`: where everything lies; `__main__`: the command line.
+"""

@@ -1,0 +1,80 @@
+"""The runner's command line: `python3 runner.pyz launch|run|stop RUN_DIR`.
+
+`launch` and `stop` answer with one line behind the marker of `sltfleet.wire.handshake`. Exit codes: 0 done, 2 wrong
+usage, 3 refused. Every command imports only what it needs: a host may be slow, and an answer is waited for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import List, Optional
+
+USAGE = """usage: runner.pyz launch RUN_DIR
+       runner.pyz run RUN_DIR
+       runner.pyz stop RUN_DIR [--timeout SECONDS]
+"""
+
+#: So long `stop` waits for a runner by default.
+STOP_TIMEOUT_S = 30.0
+
+
+def main(arguments: List[str]) -> int:
+    """Do what the arguments say and return the exit code."""
+    if not sys.platform.startswith("linux"):
+        sys.stderr.write(f"sltfleet: the runner needs Linux, this host is {sys.platform}\n")
+        return 3
+    if len(arguments) == 2 and arguments[0] == "launch":
+        return _launch(arguments[1])
+    if len(arguments) == 2 and arguments[0] == "run":
+        return _run(arguments[1])
+    if len(arguments) in (2, 4) and arguments[0] == "stop":
+        timeout_s = _seconds(arguments[2:])
+        if timeout_s is not None:
+            return _stop(arguments[1], timeout_s)
+    sys.stderr.write(USAGE)
+    return 2
+
+
+def _launch(run_dir: str) -> int:
+    from sltfleet.runner.launch import launch
+    from sltfleet.wire.handshake import Launched, answer_to_line
+
+    answer = launch(run_dir, os.path.abspath(sys.argv[0]))
+    sys.stdout.write(answer_to_line(answer))
+    return 0 if isinstance(answer, Launched) else 3
+
+
+def _run(run_dir: str) -> int:
+    from sltfleet.runner.run import run
+    from sltfleet.runner.specfile import SpecError
+
+    try:
+        return run(run_dir)
+    except SpecError as error:
+        sys.stderr.write(f"sltfleet: {error}\n")
+        return 3
+
+
+def _stop(run_dir: str, timeout_s: float) -> int:
+    from sltfleet.runner.stop import stop
+    from sltfleet.wire.handshake import answer_to_line
+
+    sys.stdout.write(answer_to_line(stop(run_dir, timeout_s)))
+    return 0
+
+
+def _seconds(arguments: List[str]) -> Optional[float]:
+    if not arguments:
+        return STOP_TIMEOUT_S
+    if arguments[0] != "--timeout":
+        return None
+    try:
+        seconds = float(arguments[1])
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < 1e9 else None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

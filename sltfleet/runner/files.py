@@ -1,0 +1,53 @@
+"""Writing files so that a reader sees a whole one or none. Everything that a run writes is for its owner's eyes only."""
+
+from __future__ import annotations
+
+import os
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+
+
+def write_file(path: str, data: bytes) -> None:
+    """Write a file aside and rename it into place. Raises OSError; then the old file, if any, is untouched."""
+    aside = f"{path}.{os.getpid()}.tmp"
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+    try:
+        try:
+            write_all(fd, data)
+        finally:
+            os.close(fd)
+        os.replace(aside, path)
+    except OSError:
+        remove_file(aside)
+        raise
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of `data`. Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def remove_file(path: str) -> None:
+    """Remove a file that may be gone already. Raises OSError for any other reason."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+def make_folder(path: str) -> None:
+    """Make a folder, and its parents, unless it is there. Raises OSError."""
+    os.makedirs(path, FOLDER_MODE, exist_ok=True)
+
+
+def tail(path: str, limit_bytes: int) -> str:
+    """Return the last bytes of a text file, "" where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - limit_bytes))
+            return file.read(limit_bytes).decode("utf-8", "replace")
+    except OSError:
+        return ""

@@ -1,0 +1,49 @@
+"""The few Linux system calls that Python's standard library lacks, by ctypes. Each says False where it cannot be done."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Optional
+
+_PR_SET_CHILD_SUBREAPER = 36
+_FALLOC_FL_KEEP_SIZE = 1
+_FALLOC_FL_PUNCH_HOLE = 2
+
+_libc: Optional[ctypes.CDLL] = None
+
+
+def _c() -> ctypes.CDLL:
+    global _libc
+    if _libc is None:
+        _libc = ctypes.CDLL(None, use_errno=True)
+    return _libc
+
+
+def become_subreaper() -> bool:
+    """Orphaned descendants of this process become its children, see PR_SET_CHILD_SUBREAPER in prctl(2)."""
+    one, zero = ctypes.c_ulong(1), ctypes.c_ulong(0)
+    return bool(_c().prctl(_PR_SET_CHILD_SUBREAPER, one, zero, zero, zero) == 0)
+
+
+def punch_hole(fd: int, offset: int, length: int) -> bool:
+    """Give the bytes back to the filesystem; the file's size stays. See fallocate(2)."""
+    try:
+        # 64-bit offsets on every platform; musl has only `fallocate`, which takes them anyhow.
+        fallocate = getattr(_c(), "fallocate64", None) or _c().fallocate
+    except AttributeError:
+        return False
+    mode = ctypes.c_int(_FALLOC_FL_PUNCH_HOLE | _FALLOC_FL_KEEP_SIZE)
+    return bool(fallocate(ctypes.c_int(fd), mode, ctypes.c_int64(offset), ctypes.c_int64(length)) == 0)
+
+
+def open_pidfd(pid: int) -> Optional[int]:
+    """Return a descriptor that stands for the process, whoever gets its number later; None where there is none."""
+    opener = getattr(os, "pidfd_open", None)  # Python 3.9 and Linux 5.3
+    if opener is None:
+        return None
+    try:
+        descriptor: int = opener(pid)
+    except OSError:
+        return None
+    return descriptor

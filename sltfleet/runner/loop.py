@@ -1,0 +1,323 @@
+"""The event loop: the thin shell around the dispatcher.
+
+Signals are blocked and waited for (`sigtimedwait`), so there is no handler and nothing to race with. A worker's idle gap
+is what this program is about, so one turn of the loop does, for every child that ended: reap it, read its verdict, start
+the worker's next attempt. Only then, when all workers are busy again, come outputs, journal, samples and the state file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from typing import Dict, List, Mapping, Optional, Tuple
+
+from sltfleet.runner.artifacts import Artifacts
+from sltfleet.runner.collect import Collector
+from sltfleet.runner.dispatch import Dispatcher
+from sltfleet.runner.files import make_folder, write_file
+from sltfleet.runner.journal import Journal
+from sltfleet.runner.messages import (
+    Action,
+    Attempt,
+    Begin,
+    Event,
+    Exited,
+    Finish,
+    Record,
+    Settle,
+    SignalGroup,
+    Spawn,
+    SpawnFailed,
+    Started,
+    StopRequested,
+    Tick,
+    WriteState,
+)
+from sltfleet.runner.orphans import Orphans
+from sltfleet.runner.outputs import GrowingOutput, Outputs
+from sltfleet.runner.paths import RunPaths
+from sltfleet.runner.sampler import Sampler
+from sltfleet.runner.snapshot import join_troubles, make_state
+from sltfleet.runner.spawn import Spawner, template_values
+from sltfleet.runner.units import Unit
+from sltfleet.wire import events as wire
+from sltfleet.wire.spec import Spec
+from sltfleet.wire.state import Identity
+from sltfleet.wire.template import TemplateError
+
+#: What the loop waits for. SIGHUP is ignored: a runner outlives the connection that started it.
+SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
+
+SAMPLE_EVERY_S = 1.0
+STATE_EVERY_S = 1.0
+
+#: How often the outputs' sizes are looked at: as a rule, and while one grows fast.
+WATCH_EVERY_S = 0.1
+WATCH_FAST_S = 0.02
+
+#: So long the end of the run waits for a journal that cannot be written.
+LAST_WRITES_S = 10.0
+
+
+class Loop:
+    """Runs one run. `identity` is this process; `units` are the run's."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        paths: RunPaths,
+        identity: Identity,
+        units: Tuple[Unit, ...],
+        dispatcher: Dispatcher,
+        environment: Mapping[str, str],
+    ) -> None:
+        self._spec = spec
+        self._paths = paths
+        self._identity = identity
+        self._units: Dict[str, Unit] = {unit.id: unit for unit in units}
+        self._dispatcher = dispatcher
+        make_folder(paths.slots)
+        self._journal = Journal.at(paths.journal)
+        self._outputs = Outputs(paths.slots, spec.limits.output_bytes)
+        self._artifacts = Artifacts(paths, spec.limits.artifacts_bytes, spec.limits.output_bytes)
+        self._spawner = Spawner(spec, paths, environment)
+        self._orphans = Orphans(spec.run_id)
+        self._sampler = Sampler()
+        #: The running attempts by pid, and what collects their verdicts.
+        self._running: Dict[int, Tuple[Attempt, Collector]] = {}
+        #: What attempts that are over printed, until it is kept.
+        self._taken: Dict[int, Optional[GrowingOutput]] = {}
+        #: Actions that may wait until the workers are busy again.
+        self._deferred: List[Action] = []
+        self._state_trouble = ""
+        self._output_trouble = ""
+        self._zero = 0.0
+        self._started_wall_s = 0.0
+        self._next_sample = self._next_state = self._next_watch = 0.0
+        self._finished = False
+
+    def run(self, notes: Tuple[str, ...], cores: float, memory_bytes: int) -> None:
+        """Run until the dispatcher says that it is over. Raises whatever goes wrong in the runner itself."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        self._started_wall_s = time.time()
+        self._zero = time.monotonic()
+        self._next_sample, self._next_state = SAMPLE_EVERY_S, 0.0
+        self._journal.add(self._run_started(cores, memory_bytes))
+        for note in notes:
+            self._journal.add(wire.Note(t=0.0, text=note))
+        try:
+            self._handle(Begin(), 0.0)
+            self._settle_down()
+            while not self._finished:
+                self._turn()
+        except BaseException:
+            self._fail()
+            raise
+        self._last_writes()
+
+    # --- one turn ----------------------------------------------------------------------------------------------------
+
+    def _now(self) -> float:
+        return time.monotonic() - self._zero
+
+    def _turn(self) -> None:
+        received = signal.sigtimedwait(SIGNALS, max(0.0, self._next_wake() - self._now()))
+        self._reap()
+        if received is not None and received.si_signo != signal.SIGCHLD:
+            self._handle(StopRequested(), self._now())
+        now = self._now()
+        deadline = self._dispatcher.next_deadline()
+        if deadline is not None and now >= deadline:
+            self._handle(Tick(), now)
+        self._settle_down()
+
+    def _next_wake(self) -> float:
+        times = [self._next_sample, self._next_state, self._next_watch]
+        deadline = self._dispatcher.next_deadline()
+        if deadline is not None:
+            times.append(deadline)
+        return min(times)
+
+    def _settle_down(self) -> None:
+        """Everything that can wait until the workers are busy again."""
+        deferred, self._deferred = self._deferred, []
+        for action in deferred:
+            if isinstance(action, Settle):
+                self._journal.add(self._keep_output(action.event))
+            elif isinstance(action, Record):
+                self._journal.add(action.event)
+            elif isinstance(action, WriteState):
+                self._next_state = 0.0
+            elif isinstance(action, Finish):
+                self._finished = True
+        now = self._now()
+        if now >= self._next_watch:
+            fastest, problems = self._outputs.watch()
+            self._output_trouble = problems[0] if problems else ""
+            fast = fastest > self._spec.limits.output_bytes // 4
+            self._next_watch = now + (WATCH_FAST_S if fast else WATCH_EVERY_S)
+        if now >= self._next_sample:
+            self._next_sample = now + SAMPLE_EVERY_S
+            self._take_sample(now)
+        self._journal.flush()
+        if now >= self._next_state:
+            self._next_state = now + STATE_EVERY_S
+            self._write_state()
+
+    # --- doing what the dispatcher says ------------------------------------------------------------------------------
+
+    def _handle(self, event: Event, now: float) -> None:
+        """Tell the dispatcher, start and signal at once, and leave the rest for later, in order."""
+        answers: List[Tuple[Event, float]] = []
+        for action in self._dispatcher.handle(event, now):
+            if isinstance(action, Spawn):
+                answers.append(self._spawn(action))
+            elif isinstance(action, SignalGroup):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(action.pid, action.signal)
+            else:
+                self._deferred.append(action)
+        for answer, at in answers:
+            self._handle(answer, at)
+
+    def _spawn(self, action: Spawn) -> Tuple[Event, float]:
+        attempt = action.attempt
+        at = self._now()
+        values = template_values(self._spec, self._units[attempt.unit], attempt, action.remaining_s)
+        try:
+            collector = Collector(self._spec.verdict, self._spawner.folder(attempt.worker), values)
+            pid = self._spawner.spawn(attempt, values, self._outputs.path(attempt.worker))
+        except (OSError, TemplateError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            return SpawnFailed(attempt, f"cannot start {self._paths.binary(self._spec.binary)}: {reason}"), at
+        self._running[pid] = (attempt, collector)
+        self._orphans.started(pid, attempt.number)
+        return Started(attempt, pid), at
+
+    def _reap(self) -> None:
+        """Take every child that has ended: signals are merged, so one SIGCHLD may stand for many."""
+        strays = False
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            now = self._now()
+            self._orphans.reaped(pid)
+            if pid not in self._running:
+                strays = True  # an orphan: its own children are ours now
+                continue
+            attempt, collector = self._running.pop(pid)
+            survivors = self._orphans.end_remains(pid)
+            code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
+            verdict = collector.collect(code, self._outputs.current(attempt.worker))
+            self._taken[attempt.number] = self._outputs.take(attempt.worker, reusable=not survivors)
+            exited = Exited(
+                attempt=attempt,
+                exit_code=code,
+                signal=os.WTERMSIG(status) if code is None else None,
+                verdict=verdict,
+                rusage=wire.Rusage(
+                    user_s=usage.ru_utime,
+                    system_s=usage.ru_stime,
+                    max_rss_bytes=usage.ru_maxrss * 1024,
+                    major_faults=usage.ru_majflt,
+                    voluntary_switches=usage.ru_nvcsw,
+                    involuntary_switches=usage.ru_nivcsw,
+                ),
+                survivors=survivors,
+            )
+            self._handle(exited, now)
+        if strays:
+            self._orphans.end_strays()
+
+    def _keep_output(self, event: wire.AttemptFinished) -> wire.AttemptFinished:
+        try:
+            output = self._artifacts.keep(event, self._taken.pop(event.attempt, None))
+        except OSError as error:
+            self._output_trouble = f"outputs cannot be kept: {error.strerror}"
+            return event
+        # dataclasses.replace, without its cost for every field of every attempt
+        object.__setattr__(event, "output", output)
+        return event
+
+    # --- what a person can see ---------------------------------------------------------------------------------------
+
+    def _take_sample(self, now: float) -> None:
+        sample = self._sampler.take()
+        if sample is not None:
+            for action in self._dispatcher.handle(sample, now):
+                if isinstance(action, Record):
+                    self._journal.add(action.event)
+
+    def _write_state(self, error: bool = False) -> None:
+        state = make_state(
+            self._spec,
+            self._identity,
+            len(self._units),
+            self._dispatcher,
+            join_troubles(self._dispatcher.trouble, self._journal.trouble, self._output_trouble, self._state_trouble),
+            self._started_wall_s,
+            time.time(),
+            self._now(),
+            error,
+        )
+        try:
+            write_file(self._paths.state, json.dumps(state.to_json(), separators=(",", ":")).encode("ascii") + b"\n")
+            self._state_trouble = ""
+        except OSError as problem:
+            self._state_trouble = f"the state file could not be written: {problem.strerror}"
+
+    def _run_started(self, cores: float, memory_bytes: int) -> wire.RunStarted:
+        spec = self._spec
+        return wire.RunStarted(
+            t=0.0,
+            run_id=spec.run_id,
+            project=spec.project,
+            host=spec.host,
+            suite=spec.suite,
+            wall_s=self._started_wall_s,
+            identity=self._identity,
+            workers=spec.workers,
+            units=tuple(self._units),
+            budget_s=spec.budget_s,
+            seed=spec.seed,
+            once=spec.once,
+            build_digest=spec.build_digest,
+            commit=spec.commit,
+            dirty_digest=spec.dirty_digest,
+            toolchain=spec.toolchain,
+            cores=cores,
+            memory_bytes=memory_bytes,
+            sltfleet_version=spec.sltfleet_version,
+        )
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def _last_writes(self) -> None:
+        """End what was left behind, and write what could not be written so far."""
+        self._orphans.end_all()
+        deadline = time.monotonic() + LAST_WRITES_S
+        while not self._journal.flush() and time.monotonic() < deadline:
+            self._write_state()
+            signal.sigtimedwait(SIGNALS, 0.2)
+        if not self._journal.empty:
+            sys.stderr.write(f"sltfleet: {self._journal.trouble}; the journal is incomplete\n")
+        self._write_state()
+
+    def _fail(self) -> None:
+        """The runner itself has failed: leave nothing running, and say so where a person looks."""
+        self._orphans.end_all()
+        self._journal.add(wire.Note(t=self._now(), text=f"the runner failed: {sys.exc_info()[1]!r}"))
+        tally = self._dispatcher.tally
+        self._journal.add(
+            wire.RunFinished(t=self._now(), reason="error", passes=0, attempts=tally.attempts, covered=tally.covered)
+        )
+        self._journal.flush()
+        self._write_state(error=True)

@@ -1,0 +1,135 @@
+"""What the dispatcher is told and what it asks for, as values.
+
+The shell turns what happens on the host into events, hands them to `Dispatcher.handle`, and does what the returned
+actions say. Spawns and signals are done at once, in order; everything else may wait until the workers are busy again.
+Times are seconds on the run's clock, which starts at 0 when the first worker starts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional, Union
+
+from sltfleet.runner.verdicts import Verdict
+from sltfleet.wire import events as wire
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One execution of a unit by a worker."""
+
+    number: int
+    unit: str
+    worker: int
+    pass_number: int
+    seed: int
+
+
+# --- events ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Begin:
+    """The clock starts, and with it every worker."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """The process that a Spawn asked for runs, as leader of a process group of its own."""
+
+    attempt: Attempt
+    pid: int
+
+
+@dataclass(frozen=True)
+class SpawnFailed:
+    """The process could not be started."""
+
+    attempt: Attempt
+    message: str
+
+
+@dataclass(frozen=True)
+class Exited:
+    """An attempt's main process was reaped. Exactly one of `exit_code` and `signal` is set.
+
+    `verdict` is what the attempt left behind says; the dispatcher knows whether that still counts.
+    """
+
+    attempt: Attempt
+    exit_code: Optional[int]
+    signal: Optional[int]
+    verdict: Verdict
+    rusage: wire.Rusage = wire.Rusage()
+    survivors: int = 0
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time has passed. Everything that had exited by now has been told before."""
+
+
+@dataclass(frozen=True)
+class StopRequested:
+    """A person wants the run to end."""
+
+
+@dataclass(frozen=True)
+class SampleTaken:
+    """What the host and the runner use."""
+
+    cpu_percent: float
+    memory_available_bytes: int
+    runner_rss_bytes: int
+    runner_cpu_s: float
+
+
+Event = Union[Begin, Started, SpawnFailed, Exited, Tick, StopRequested, SampleTaken]
+
+
+# --- actions --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Spawn:
+    """Start this attempt now; answer with Started or SpawnFailed. `remaining_s` is what is left of the budget."""
+
+    attempt: Attempt
+    remaining_s: float
+
+
+@dataclass(frozen=True)
+class SignalGroup:
+    """Send a signal to the process group of a running attempt."""
+
+    pid: int
+    signal: int
+
+
+@dataclass(frozen=True)
+class Settle:
+    """Keep the output of an attempt that is over, note in the event where it is, and record the event."""
+
+    event: wire.AttemptFinished
+
+
+@dataclass(frozen=True)
+class Record:
+    """Append this to the journal."""
+
+    event: wire.Event
+
+
+@dataclass(frozen=True)
+class WriteState:
+    """Write the state file soon: the phase has changed."""
+
+
+@dataclass(frozen=True)
+class Finish:
+    """All workers have left; nothing more will come."""
+
+    reason: str
+
+
+Action = Union[Spawn, SignalGroup, Settle, Record, WriteState, Finish]

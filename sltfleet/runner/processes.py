@@ -1,0 +1,123 @@
+"""Processes, as /proc tells of them: who a process is, whether it still lives, which attempt it belongs to.
+
+A pid alone is never enough: it may belong to a stranger by now. So a runner is known by boot id, pid and start ticks
+(`Identity`), and whatever an attempt starts by the environment variable MARK, which children inherit.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Iterator, List, Optional
+
+from sltfleet.wire.state import Identity
+
+#: Set for every attempt, to `RUN_ID:ATTEMPT`.
+MARK = "SLTFLEET_ATTEMPT"
+
+
+@dataclass(frozen=True)
+class ProcessStat:
+    """What /proc/PID/stat says, see proc_pid_stat(5)."""
+
+    pid: int
+    state: str
+    parent: int
+    group: int
+    start_ticks: int
+
+    @property
+    def alive(self) -> bool:
+        """A zombie is over: it only waits to be reaped."""
+        return self.state not in "ZXx"
+
+
+def parse_stat(text: str) -> Optional[ProcessStat]:
+    """Return what a line of /proc/PID/stat says. The name in parentheses may hold anything, parentheses included."""
+    head, _, rest = text.rpartition(")")
+    fields = rest.split()
+    pid = head.split(" ", 1)[0]
+    if not pid.isdigit() or len(fields) < 20:
+        return None
+    try:
+        return ProcessStat(int(pid), fields[0], int(fields[1]), int(fields[2]), int(fields[19]))
+    except ValueError:
+        return None
+
+
+def read_stat(pid: int) -> Optional[ProcessStat]:
+    """Return what the kernel says of a process, None where there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return parse_stat(file.read())
+    except OSError:
+        return None
+
+
+def boot_id() -> str:
+    """Return the id of this boot of the host."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def own_identity() -> Identity:
+    """Return who this process is."""
+    stat = read_stat(os.getpid())
+    if stat is None:
+        raise OSError("/proc/self/stat cannot be read: is /proc mounted?")
+    return Identity(boot_id(), stat.pid, stat.start_ticks)
+
+
+def is_alive(identity: Identity) -> bool:
+    """Whether that very process lives, not only one of its number."""
+    if identity.boot_id != boot_id():
+        return False
+    stat = read_stat(identity.pid)
+    return stat is not None and stat.start_ticks == identity.start_ticks and stat.alive
+
+
+def mark_of(pid: int) -> str:
+    """Return the value of MARK in the environment that the process was started with, "" where there is none."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            environ = file.read()
+    except OSError:
+        return ""
+    prefix = MARK.encode("ascii") + b"="
+    for entry in environ.split(b"\0"):
+        if entry.startswith(prefix):
+            return entry[len(prefix) :].decode("utf-8", "replace")
+    return ""
+
+
+def all_pids() -> Iterator[int]:
+    """Yield the numbers of all processes."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            yield int(name)
+
+
+def marked(run_id: str) -> List[int]:
+    """Return our own living processes that belong to an attempt of the run."""
+    found: List[int] = []
+    for pid in all_pids():
+        try:
+            ours = os.stat(f"/proc/{pid}").st_uid == os.geteuid()
+        except OSError:
+            continue
+        if ours and pid != os.getpid() and mark_of(pid).rpartition(":")[0] == run_id:
+            stat = read_stat(pid)
+            if stat is not None and stat.alive:
+                found.append(pid)
+    return found
+
+
+def children() -> List[int]:
+    """Return the children of this (single-threaded) process, zombies and adopted orphans included."""
+    own = os.getpid()
+    try:
+        with open(f"/proc/self/task/{own}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:  # a kernel without CONFIG_PROC_CHILDREN
+        stats = (read_stat(pid) for pid in all_pids())
+        return [stat.pid for stat in stats if stat is not None and stat.parent == own]

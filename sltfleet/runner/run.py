@@ -1,0 +1,65 @@
+"""The command `run`: becomes the project's active runner and runs the event loop to its end.
+
+It is started by `launch`, in a session of its own. Everything is imported before the first worker starts: a zipapp is
+read lazily, and must not be needed any more when somebody cleans up.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Sequence
+
+from sltfleet.runner import linux, sampler
+from sltfleet.runner.dispatch import Config, Dispatcher
+from sltfleet.runner.files import write_file
+from sltfleet.runner.locks import try_lock
+from sltfleet.runner.loop import Loop
+from sltfleet.runner.paths import ProjectPaths, RunPaths
+from sltfleet.runner.processes import own_identity
+from sltfleet.runner.schedule import PassScheduler
+from sltfleet.runner.specfile import read_spec
+from sltfleet.runner.units import resolve_units
+from sltfleet.wire.spec import Spec
+from sltfleet.wire.state import identity_to_line
+
+
+def run(run_dir: str) -> int:
+    """Run the run whose folder is `run_dir`, and return the exit code: 0, or 3 where another run is active."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    paths = RunPaths(run_dir)
+    spec = read_spec(paths.spec)
+    project = ProjectPaths(spec.project_root)
+    lock = try_lock(project.lock)
+    if lock is None:
+        sys.stderr.write(f"sltfleet: another run is active in {project.root}\n")
+        return 3
+    identity = own_identity()
+    write_file(paths.identity, identity_to_line(identity).encode("ascii"))
+    write_file(project.current, spec.run_id.encode("utf-8") + b"\n")
+    resolved = resolve_units(spec.units, spec.select, paths.tree)
+    notes = resolved.notes
+    if not linux.become_subreaper():
+        notes += ("this host has no PR_SET_CHILD_SUBREAPER: daemons that tests leave behind are not found",)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SLTFLEET_")}
+    units = resolved.units
+    loop = Loop(spec, paths, identity, units, make_dispatcher(spec, tuple(unit.id for unit in units)), environment)
+    loop.run(notes, sampler.cores(), sampler.memory_bytes())
+    os.close(lock)
+    return 0
+
+
+def make_dispatcher(spec: Spec, units: Sequence[str]) -> Dispatcher:
+    """Return the dispatcher for a spec and the ids of its units."""
+    scheduler = PassScheduler(units, spec.seed, spec.history, 1 if spec.once else spec.passes)
+    config = Config(
+        workers=spec.workers,
+        units=len(units),
+        budget_s=spec.budget_s,
+        timeout_s=spec.limits.timeout_s,
+        kill_after_s=spec.limits.kill_after_s,
+        fail_fast=spec.fail_fast,
+        exhausted="once" if spec.once else "passes",
+    )
+    return Dispatcher(config, scheduler)

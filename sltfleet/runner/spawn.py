@@ -1,0 +1,102 @@
+"""Starts an attempt: its arguments, its environment, its working directory, its process.
+
+The process is the leader of a process group of its own, with no blocked and no ignored signal, its input /dev/null and
+its output the slot's file. It gets the runner's environment, what cargo sets when it runs a test, the mark by which its
+descendants are known, and the suite's own variables.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+from typing import Dict, List, Mapping, Tuple
+
+from sltfleet.runner.messages import Attempt
+from sltfleet.runner.paths import RunPaths
+from sltfleet.runner.processes import MARK
+from sltfleet.runner.tree import library_folders
+from sltfleet.runner.units import Unit
+from sltfleet.wire.spec import Spec
+from sltfleet.wire.template import expand_template
+
+PER_WORKER = "per-worker"
+
+
+def template_values(spec: Spec, unit: Unit, attempt: Attempt, remaining_s: float) -> Dict[str, str]:
+    """Return the value of every placeholder for an attempt."""
+    return {
+        **unit.values,
+        "worker": str(attempt.worker),
+        "workers": str(spec.workers),
+        "pass": str(attempt.pass_number),
+        "attempt": str(attempt.number),
+        "seed": str(attempt.seed),
+        "timeout": str(max(1, int(spec.limits.timeout_s))),
+        "budget": str(max(1, math.floor(remaining_s))),
+        "run": spec.run_id,
+    }
+
+
+def attempt_environment(
+    base: Mapping[str, str], spec: Spec, attempt: Attempt, values: Mapping[str, str], folder: str
+) -> Dict[str, str]:
+    """Return the environment of an attempt that runs in `folder`, on top of `base`. Raises TemplateError."""
+    environment = dict(base)
+    libraries = list(library_folders(spec.binary))
+    if base.get("LD_LIBRARY_PATH"):
+        libraries.append(base["LD_LIBRARY_PATH"])
+    environment["LD_LIBRARY_PATH"] = ":".join(libraries)
+    environment["CARGO_MANIFEST_DIR"] = folder
+    for name, text in spec.env.items():
+        environment[name] = expand_template(text, values)
+    environment[MARK] = f"{spec.run_id}:{attempt.number}"
+    return environment
+
+
+class Spawner:
+    """Starts the attempts of a run."""
+
+    def __init__(self, spec: Spec, paths: RunPaths, base: Mapping[str, str]) -> None:
+        self._spec = spec
+        self._paths = paths
+        self._base = base
+        self._binary = paths.binary(spec.binary)
+        self._ignored = [number for number in signal.valid_signals() if signal.getsignal(number) == signal.SIG_IGN]
+        self._folder = ""
+
+    def folder(self, worker: int) -> str:
+        """Return the working directory of a worker's attempts."""
+        root = self._paths.view(worker) if self._spec.workdir == PER_WORKER else self._paths.tree
+        return os.path.normpath(os.path.join(root, self._spec.package_dir))
+
+    def spawn(self, attempt: Attempt, values: Mapping[str, str], output: str) -> int:
+        """Start an attempt that prints into the file `output`. Returns its pid. Raises OSError and TemplateError."""
+        folder = self.folder(attempt.worker)
+        arguments: List[str] = [self._binary, *(expand_template(text, values) for text in self._spec.args)]
+        environment = attempt_environment(self._base, self._spec, attempt, values, folder)
+        if folder != self._folder:  # posix_spawn has no working directory, so the runner goes there itself
+            os.chdir(folder)
+            self._folder = folder
+        pid = os.posix_spawn(
+            self._binary,
+            arguments,
+            environment,
+            file_actions=_standard_files(output),
+            setpgroup=0,
+            setsigmask=(),
+            setsigdef=self._ignored,
+        )
+        with contextlib.suppress(OSError):  # it may be gone already, or the host forbids it: not worth an attempt
+            os.setpriority(os.PRIO_PROCESS, pid, self._spec.limits.nice)
+        return pid
+
+
+def _standard_files(output: str) -> List[Tuple[int, ...]]:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    return [  # type: ignore[return-value]  # the last three differ in type per action
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, output, flags, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]

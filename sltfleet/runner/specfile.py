@@ -1,0 +1,87 @@
+"""Reads `spec.json`, and checks what the wire's types cannot say: patterns, templates, ranges, paths."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from sltfleet.wire.codec import DecodeError
+from sltfleet.wire.format import FormatError
+from sltfleet.wire.globs import GlobError, compile_glob
+from sltfleet.wire.spec import FileUnits, JsonVerdict, OutputVerdict, PartitionUnits, Spec, spec_from_json
+from sltfleet.wire.template import TemplateError, check_template
+
+
+class SpecError(Exception):
+    """The specification cannot be run. `problem` says what is wrong with it."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+def read_spec(path: str) -> Spec:
+    """Return the checked specification in a file. Raises SpecError."""
+    try:
+        with open(path, "rb") as file:
+            raw: object = json.loads(file.read())
+        spec = spec_from_json(raw)
+        check_spec(spec)
+    except OSError as error:
+        raise SpecError(path, error.strerror or str(error)) from None
+    except (DecodeError, FormatError, GlobError, TemplateError) as error:
+        raise SpecError(path, str(error)) from None
+    except (ValueError, RecursionError) as error:
+        raise SpecError(path, f"is not a valid specification: {error}") from None
+    return spec
+
+
+def check_spec(spec: Spec) -> None:
+    """Raise ValueError (GlobError, TemplateError among them) where a specification makes no sense."""
+    _check_numbers(spec)
+    for text in (*spec.args, *spec.env.values()):
+        check_template(text)
+    for name in spec.env:
+        if not name or "=" in name or "\0" in name:
+            raise ValueError(f"{name!r} cannot be the name of an environment variable")
+    for path in (spec.project_root, spec.repo, spec.binary):
+        if not path.startswith("/"):
+            raise ValueError(f"{path!r} is not an absolute path")
+    _check_below("package_dir", spec.package_dir)
+    for pattern in spec.select:
+        compile_glob(pattern)
+    if isinstance(spec.units, FileUnits):
+        _check_below("units.root", spec.units.root)
+        for pattern in (*spec.units.include, *spec.units.exclude):
+            compile_glob(pattern)
+    if isinstance(spec.verdict, JsonVerdict):
+        check_template(spec.verdict.path)
+    if isinstance(spec.verdict, OutputVerdict):
+        for pattern in (*spec.verdict.passed, *spec.verdict.failed):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"the pattern {pattern!r}: {error}") from None
+
+
+def _check_numbers(spec: Spec) -> None:
+    if spec.workdir not in ("shared", "per-worker"):
+        raise ValueError(f"workdir {spec.workdir!r} is neither 'shared' nor 'per-worker'")
+    if not 1 <= spec.workers <= 4096:
+        raise ValueError(f"{spec.workers} workers: 1 to 4096 can be run")
+    if isinstance(spec.units, PartitionUnits) and not 1 <= spec.units.count <= 10_000_000:
+        raise ValueError(f"{spec.units.count} partitions: 1 to 10,000,000 can be run")
+    if spec.budget_s <= 0 or spec.limits.timeout_s <= 0 or spec.limits.kill_after_s < 0:
+        raise ValueError("budget and timeout must be more than 0 s, kill_after_s at least 0 s")
+    if spec.limits.output_bytes < 2 or spec.limits.artifacts_bytes < 0:
+        raise ValueError("output_bytes must be at least 2, artifacts_bytes at least 0")
+    if not -20 <= spec.limits.nice <= 19:
+        raise ValueError(f"nice {spec.limits.nice}: -20 to 19 is possible")
+    if (spec.passes is not None and spec.passes < 1) or (spec.fail_fast is not None and spec.fail_fast < 1):
+        raise ValueError("passes and fail_fast must be at least 1 where they are given")
+
+
+def _check_below(what: str, path: str) -> None:
+    if path.startswith("/") or ".." in path.split("/"):
+        raise ValueError(f"{what} {path!r} leaves the tree")

@@ -1,0 +1,200 @@
+"""From what an attempt left behind to its outcome and its cases. Pure: files are read by `collect`.
+
+Real suites lie: one exits 0 although files failed, another exits 101 although every case that it lists passed. So an
+attempt passes only where everything that can be asked agrees: no failed case and an exit code that means success.
+Where a verdict names no failed case, `conclude` lets the unit itself stand for it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal as signals
+from dataclasses import dataclass
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple, Union
+
+from sltfleet.wire import outcome as outcomes
+from sltfleet.wire.events import FailedCase
+from sltfleet.wire.spec import ExitCodeVerdict, JsonVerdict, OutputVerdict
+
+#: A verdict file larger than this is not read.
+MAX_JSON_BYTES = 64 * 1024 * 1024
+
+MAX_NAME_CHARS = 500
+MAX_MESSAGE_CHARS = 2000
+#: Beyond so many failed cases of one attempt only the names are kept.
+MAX_MESSAGES = 200
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an attempt says of itself: `outcome` is PASS, FAIL or SKIP; `failed` may be empty for a FAIL."""
+
+    outcome: str
+    passed: Tuple[str, ...] = ()
+    failed: Tuple[FailedCase, ...] = ()
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class TimedOut:
+    """The runner ended the attempt: it took longer than `limit_s`."""
+
+    limit_s: float
+
+
+@dataclass(frozen=True)
+class CutShort:
+    """The runner ended the attempt because the run ends, for one of `sltfleet.wire.state.REASONS`."""
+
+    reason: str
+
+
+Cause = Union[TimedOut, CutShort]
+
+
+def conclude(
+    verdict: Verdict, unit: str, exit_code: Optional[int], signal: Optional[int], cause: Optional[Cause]
+) -> Verdict:
+    """Return the final verdict of an attempt that ended by itself (`cause` None) or was ended for a cause.
+
+    What the runner cut has no cases; everything else that speaks against the test has at least one failed case.
+    """
+    if isinstance(cause, CutShort):
+        return Verdict(outcomes.CUT, message=f"ended with the run ({cause.reason})")
+    if isinstance(cause, TimedOut):
+        return _against(outcomes.TIMEOUT, verdict, unit, f"timed out after {cause.limit_s:g} s")
+    if signal is not None:
+        return _against(outcomes.CRASH, verdict, unit, f"ended by {_signal_name(signal)}")
+    if verdict.outcome == outcomes.FAIL:
+        return _against(outcomes.FAIL, verdict, unit, verdict.message or f"exit code {exit_code}")
+    return verdict
+
+
+def judge_exit_code(rule: ExitCodeVerdict, unit: str, exit_code: Optional[int]) -> Verdict:
+    """The exit code alone decides, and the unit is the only case."""
+    if exit_code in rule.success:
+        return Verdict(outcomes.PASS, passed=(unit,))
+    return Verdict(outcomes.FAIL, message="" if exit_code is None else f"exit code {exit_code}")
+
+
+def judge_output(rule: OutputVerdict, unit: str, exit_code: Optional[int], output: bytes) -> Verdict:
+    """Each match of a pattern in the kept output is a case; without a match the exit code decides."""
+    text = output.decode("utf-8", "replace")
+    passed = [match for match in _matches(rule.passed, text, unit)]
+    failed = [FailedCase(name, message) for name, message in _matches(rule.failed, text, unit)]
+    if not passed and not failed:
+        return judge_exit_code(ExitCodeVerdict(), unit, exit_code)
+    return _weigh([name for name, _ in passed], failed, exit_code)
+
+
+def judge_json(rule: JsonVerdict, exit_code: Optional[int], document: bytes) -> Verdict:
+    """Two lists in a JSON document name the cases. A document of another shape is a failure that says so."""
+    try:
+        raw: object = json.loads(document)
+    except (ValueError, RecursionError) as error:
+        return unreadable(f"the verdict file {rule.path} is not JSON: {error}")
+    try:
+        messages = _messages(raw, rule.messages)
+        passed = [name for name, _ in _cases(raw, rule.passed, messages)]
+        failed = [FailedCase(name, message) for name, message in _cases(raw, rule.failed, messages)]
+    except _WrongShapeError as error:
+        return unreadable(f"the verdict file {rule.path}: {error}")
+    return _weigh(passed, failed, exit_code)
+
+
+def unreadable(problem: str) -> Verdict:
+    """The verdict of an attempt whose verdict cannot be read: never a pass."""
+    return Verdict(outcomes.FAIL, message=problem[:MAX_MESSAGE_CHARS])
+
+
+class _WrongShapeError(ValueError):
+    """The JSON document has not the shape that the rule says."""
+
+
+def _weigh(passed: Iterable[str], failed: Iterable[FailedCase], exit_code: Optional[int]) -> Verdict:
+    """Cases and exit code together: a case that both passed and failed has failed."""
+    bad: Dict[str, FailedCase] = {}
+    for case in failed:
+        name = _clean(case.name, MAX_NAME_CHARS)
+        if name not in bad:
+            bad[name] = FailedCase(name, _clean(case.message, MAX_MESSAGE_CHARS) if len(bad) < MAX_MESSAGES else "")
+    names = dict.fromkeys(_clean(name, MAX_NAME_CHARS) for name in passed)
+    good = tuple(name for name in names if name not in bad)
+    if bad:
+        first = next(iter(bad.values()))
+        return Verdict(outcomes.FAIL, good, tuple(bad.values()), first.message or f"{first.name} failed")
+    if exit_code != 0:
+        return Verdict(outcomes.FAIL, good, message=f"exit code {exit_code} though no case failed")
+    if not good:
+        return Verdict(outcomes.SKIP, message="the attempt names no case at all")
+    return Verdict(outcomes.PASS, good)
+
+
+def _against(outcome: str, verdict: Verdict, unit: str, message: str) -> Verdict:
+    message = _clean(message, MAX_MESSAGE_CHARS)
+    failed = verdict.failed or (FailedCase(_clean(unit, MAX_NAME_CHARS), message),)
+    return Verdict(outcome, tuple(name for name in verdict.passed if name != failed[0].name), failed, message)
+
+
+def _matches(patterns: Iterable[str], text: str, unit: str) -> List[Tuple[str, str]]:
+    found: List[Tuple[str, str]] = []
+    for pattern in patterns:
+        for match in re.finditer(pattern, text, re.MULTILINE):
+            groups = match.groupdict()
+            found.append((groups.get("case") or unit, groups.get("message") or ""))
+    return found
+
+
+def _lookup(raw: object, path: str) -> object:
+    value = raw
+    for key in path.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            raise _WrongShapeError(f"it has no {path!r}")
+        value = value[key]
+    return value
+
+
+def _messages(raw: object, path: Optional[str]) -> Mapping[str, Any]:
+    if path is None:
+        return {}
+    try:
+        value = _lookup(raw, path)
+    except _WrongShapeError:
+        return {}  # a suite may leave it out when nothing failed
+    if not isinstance(value, Mapping):
+        raise _WrongShapeError(f"{path!r} is not an object of messages")
+    return value
+
+
+def _cases(raw: object, path: str, messages: Mapping[str, Any]) -> List[Tuple[str, str]]:
+    value = _lookup(raw, path)
+    if not isinstance(value, list):
+        raise _WrongShapeError(f"{path!r} is not a list")
+    found: List[Tuple[str, str]] = []
+    for index, entry in enumerate(value):
+        message: object = ""
+        if isinstance(entry, Mapping):
+            name = entry.get("name", entry.get("file"))
+            message = entry.get("message", "")
+        else:
+            name = entry
+        if not isinstance(name, str):
+            raise _WrongShapeError(f"{path}[{index}] is neither a name nor an object with a 'name' or a 'file'")
+        message = message or messages.get(name, "")
+        found.append((name, message if isinstance(message, str) else json.dumps(message)))
+    return found
+
+
+def _clean(text: str, limit: int) -> str:
+    """Return the text cut at `limit` characters, without lone surrogates, which no database and no terminal takes."""
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signals.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -13,9 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING
 
 from sltfleet import __version__
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
 SHEBANG = b"#!/usr/bin/env python3\n"
 

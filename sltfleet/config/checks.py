@@ -1,55 +1,49 @@
-"""What no single value of fleet.yaml can be blamed for: keys that must fit each other."""
+"""What no single section of fleet.yaml can be blamed for: keys in different places that must fit each other.
+
+The checks read the file's plain values, not the model: a file with other mistakes has no model, and all mistakes
+should be told at once. Values of a wrong type are passed over, since the model complains of them.
+"""
 
 from __future__ import annotations
 
 import os.path
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from sltfleet.config.model import FleetConfig, OutputConfig
 from sltfleet.config.problems import problem_at
 from sltfleet.config.yaml_tree import YamlTree
 from sltfleet.core.errors import ConfigProblem
 from sltfleet.core.nearest import did_you_mean
+from sltfleet.core.paths import DEFAULT_ROOT
 
 
-def check_fleet(config: FleetConfig, tree: YamlTree) -> Iterator[ConfigProblem]:
-    """Yield what does not fit together in `config`, which was made from `tree`."""
-    yield from _check_default_suite(config, tree)
-    yield from _check_local_roots(config, tree)
-    yield from _check_addresses(config, tree)
-    for name, suite in config.suites.items():
-        verdict = suite.verdict
-        if isinstance(verdict, OutputConfig) and not (verdict.passed or verdict.failed):
-            yield problem_at(
-                tree, ("suites", name, "verdict"), "has neither `passed` nor `failed`", "give one regular expression"
-            )
-        if suite.build.all_features and suite.build.features:
-            path = ("suites", name, "build", "features")
-            yield problem_at(tree, path, "does not go with `all_features`", "remove one of them")
+def check_tree(tree: YamlTree) -> Iterator[ConfigProblem]:
+    """Yield what does not fit together in the values of a file."""
+    yield from _check_default_suite(tree)
+    yield from _check_local_roots(tree)
 
 
-def _check_default_suite(config: FleetConfig, tree: YamlTree) -> Iterator[ConfigProblem]:
-    name = config.default_suite
-    if name is not None and name not in config.suites:
-        hint = did_you_mean(name, config.suites) or "known suites: " + ", ".join(config.suites)
+def _check_default_suite(tree: YamlTree) -> Iterator[ConfigProblem]:
+    fleet = mapping(tree.value)
+    name, suites = fleet.get("default_suite"), mapping(fleet.get("suites"))
+    if isinstance(name, str) and name not in suites:
+        hint = did_you_mean(name, suites) or "known suites: " + ", ".join(suites)
         yield problem_at(tree, ("default_suite",), f"there is no suite {name!r}", hint)
 
 
-def _check_local_roots(config: FleetConfig, tree: YamlTree) -> Iterator[ConfigProblem]:
+def _check_local_roots(tree: YamlTree) -> Iterator[ConfigProblem]:
     """Two local hosts with one root would be one folder with two syncs, two builds and two runners."""
     owners: dict[str, str] = {}
-    for name, host in config.hosts.items():
-        if host.transport != "local":
+    for name, host in mapping(mapping(tree.value).get("hosts")).items():
+        root = mapping(host).get("root", DEFAULT_ROOT)
+        if mapping(host).get("transport") != "local" or not isinstance(root, str):
             continue
-        owner = owners.setdefault(posixpath.normpath(os.path.expanduser(host.root)), name)
+        owner = owners.setdefault(posixpath.normpath(os.path.expanduser(root)), name)
         if owner != name:
             message = f"is the folder of the local host {owner!r} too"
             yield problem_at(tree, ("hosts", name, "root"), message, "give each local host a `root` of its own")
 
 
-def _check_addresses(config: FleetConfig, tree: YamlTree) -> Iterator[ConfigProblem]:
-    for name, host in config.hosts.items():
-        if host.transport == "local" and host.address is not None:
-            path = ("hosts", name, "address")
-            yield problem_at(tree, path, "a local host has no address", "remove it, or `transport: local`")
+def mapping(value: object) -> Mapping[str, object]:
+    """Return `value` where it is a mapping, an empty one otherwise."""
+    return value if isinstance(value, dict) else {}

@@ -1,7 +1,7 @@
-"""How single values of fleet.yaml are read: durations, sizes, globs, templates, environment values, regular expressions.
+"""How single values of fleet.yaml are read: durations, sizes, globs, templates, regular expressions.
 
-Each reader takes whatever stands in the file and returns the value for the model, or raises FieldError; a value of a type
-it knows nothing of is returned as it is, for pydantic to refuse. Names and paths are in `config.names`.
+Each reader takes whatever stands in the file and returns the value for the model, or raises FieldError; a value of a
+type it knows nothing of is returned as it is, for pydantic to refuse. Names and paths are in `config.names`.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def read_regex(value: object) -> object:
 
 
 def read_env_value(value: object) -> object:
-    """Return the text of an environment variable; a number becomes the text that it is written as. Raises FieldError."""
+    """Return the text of an environment variable; a number becomes the text that it is written as."""
     if isinstance(value, (SourceInt, SourceFloat)):
         return value.source
     if isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sltfleet.config.checks import check_fleet
+from sltfleet.config.checks import check_tree, mapping
 from sltfleet.config.model import FleetConfig
 from sltfleet.config.problems import by_line, problem_at, problems_of
 from sltfleet.config.yaml_tree import MAX_FILE_BYTES, YamlError, YamlTree, read_yaml
@@ -37,32 +37,37 @@ class LoadedConfig:
     ssh_config: Path | None
 
 
-def load_config(
-    path: Path | None, *, ssh_config: str | None, environ: Mapping[str, str], cwd: Path
-) -> LoadedConfig:
+def load_config(path: Path | None, *, ssh_config: str | None, environ: Mapping[str, str], cwd: Path) -> LoadedConfig:
     """Return the configuration of the file `path`, or of the one that `find_fleet_file` finds.
 
-    `ssh_config` is what the command line says; SLTFLEET_SSH_CONFIG and the file's own `ssh_config` come after it. `cwd` must be
-    absolute. Raises ConfigError for a file that is missing or wrong, UsageError for an ssh config that is not there.
+    `ssh_config` is what the command line says; SLTFLEET_SSH_CONFIG and the file's own `ssh_config` come after it. `cwd`
+    must be absolute. Raises ConfigError for a file that is missing or wrong, UsageError for an ssh config that is not
+    there.
     """
     found = cwd / path if path is not None else find_fleet_file(environ, cwd)
-    config, tree = _parse(found, _read(found))
-    problems = list(check_fleet(config, tree))
-    repo = _resolve(config.repo, found.parent)
-    if not repo.is_dir():
-        problems.append(problem_at(tree, ("repo",), f"there is no folder {str(repo)!r}", "name the folder to sync"))
     chosen = _ssh_config_of_the_person(ssh_config, environ, cwd)
-    if chosen is None and config.ssh_config is not None:
-        chosen = _resolve(config.ssh_config, found.parent)
-        if not chosen.is_file():
-            problems.append(problem_at(tree, ("ssh_config",), f"there is no file {str(chosen)!r}"))
-    if problems:
-        raise _config_error(found, problems)
-    return LoadedConfig(config=config, path=found, fleet_dir=found.parent, repo=repo, ssh_config=chosen)
+    tree = _read_tree(found)
+    repo, ssh_config_here = (_named_path(tree, key, found.parent) for key in ("repo", "ssh_config"))
+    problems = [*tree.problems, *check_tree(tree)]
+    if repo is not None and not repo.is_dir():
+        problems.append(problem_at(tree, ("repo",), f"there is no folder {str(repo)!r}", "name the folder to sync"))
+    if chosen is None and ssh_config_here is not None and not ssh_config_here.is_file():
+        problems.append(problem_at(tree, ("ssh_config",), f"there is no file {str(ssh_config_here)!r}"))
+    config = _validate(found, tree, problems)
+    return LoadedConfig(
+        config=config,
+        path=found,
+        fleet_dir=found.parent,
+        repo=repo or found.parent,
+        ssh_config=chosen or ssh_config_here,
+    )
 
 
 def find_fleet_file(environ: Mapping[str, str], cwd: Path) -> Path:
-    """Return the file that SLTFLEET_FLEET names, or fleet.yaml in `cwd` or the nearest folder above it. Raises ConfigError."""
+    """Return the file that SLTFLEET_FLEET names, or fleet.yaml in `cwd` or the nearest folder above it.
+
+    Raises ConfigError where there is none.
+    """
     named = environ.get(FLEET_VARIABLE)
     if named:
         return _resolve(named, cwd)
@@ -75,30 +80,31 @@ def find_fleet_file(environ: Mapping[str, str], cwd: Path) -> Path:
     )
 
 
-def parse_config(data: bytes, path: Path) -> FleetConfig:
-    """Return the configuration that the bytes of a file describe; `path` is for messages only. Raises ConfigError."""
-    config, tree = _parse(path, data)
-    problems = list(check_fleet(config, tree))
-    if problems:
-        raise _config_error(path, problems)
-    return config
-
-
-def _parse(path: Path, data: bytes) -> tuple[FleetConfig, YamlTree]:
+def _read_tree(path: Path) -> YamlTree:
     try:
-        tree = read_yaml(data)
+        tree = read_yaml(_read(path))
     except YamlError as error:
         raise _config_error(path, [error.problem]) from None
     if tree.value is None:
         raise ConfigError(f"{path} is empty", fix="`sltfleet init --force` writes a new one", path=str(path))
-    problems = list(tree.problems)
+    return tree
+
+
+def _validate(path: Path, tree: YamlTree, problems: list[ConfigProblem]) -> FleetConfig:
+    """Return the model of the file's values. Raises ConfigError with `problems` and all that pydantic finds."""
     try:
         config = FleetConfig.model_validate(tree.value)
     except ValidationError as error:
         raise _config_error(path, problems + problems_of(error, tree)) from None
     if problems:
         raise _config_error(path, problems)
-    return config, tree
+    return config
+
+
+def _named_path(tree: YamlTree, key: str, base: Path) -> Path | None:
+    """Return what the top-level `key` of the file names, None where it names nothing."""
+    value = mapping(tree.value).get(key)
+    return _resolve(value, base) if isinstance(value, str) and value else None
 
 
 def _read(path: Path) -> bytes:

@@ -1,18 +1,20 @@
 """What fleet.yaml says, as types. `config.load` makes them from the file; everything else only reads them.
 
-Every field has a description: the JSON Schema and the reference in docs/fleet-yaml.md are made from this module. Durations are
-written as `300`, `300s`, `5m`, `1h30m` and are seconds here; sizes as `4MiB`, `500kB`, `1GiB` and are bytes here.
+Every field has a description: the JSON Schema and the reference in docs/fleet-yaml.md are made from this module.
+Durations are written as `300`, `300s`, `5m`, `1h30m` and are seconds here; sizes as `4MiB`, `500kB`, `1GiB` and are
+bytes here.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sltfleet.config.fields import (
     DURATION_PATTERN,
     SIZE_PATTERN,
+    FieldError,
     read_duration,
     read_env_value,
     read_glob,
@@ -105,6 +107,12 @@ class HostConfig(Strict):
     env: dict[EnvName, EnvValue] = Field(default_factory=dict)
     """Environment for builds and tests on this host."""
 
+    @model_validator(mode="after")
+    def _local_has_no_address(self) -> HostConfig:
+        if self.transport == "local" and self.address is not None:
+            raise FieldError("a local host has no `address`", "remove it, or `transport: local`")
+        return self
+
 
 class BuildConfig(Strict):
     """What `cargo test --no-run` builds."""
@@ -135,6 +143,12 @@ class BuildConfig(Strict):
     """Environment for the build, e.g. RUSTFLAGS."""
     timeout: Duration = 3600.0
     """A build that takes longer is ended."""
+
+    @model_validator(mode="after")
+    def _features_fit(self) -> BuildConfig:
+        if self.all_features and self.features:
+            raise FieldError("`features` does not go with `all_features`", "remove one of them")
+        return self
 
 
 class FilesConfig(Strict):
@@ -175,6 +189,12 @@ class OutputConfig(Strict):
     """Each match is a case that passed."""
     failed: Items[Regex] = ()
     """Each match is a case that failed."""
+
+    @model_validator(mode="after")
+    def _finds_something(self) -> OutputConfig:
+        if not (self.passed or self.failed):
+            raise FieldError("has neither `passed` nor `failed`", "give at least one regular expression")
+        return self
 
 
 class JsonConfig(Strict):
@@ -227,7 +247,7 @@ class FleetConfig(Strict):
     repo: LocalPath = "."
     """What is synced, relative to this file."""
     ssh_config: LocalPath | None = None
-    """Another ssh config than ~/.ssh/config, relative to this file; `--ssh-config` and SLTFLEET_SSH_CONFIG go before it."""
+    """Another ssh config than ~/.ssh/config, relative to this file; `--ssh-config` and SLTFLEET_SSH_CONFIG win."""
     default_suite: SafeName | None = None
     """The suite that `run` takes without `--suite`; default: the only one, or the first."""
     sync: Annotated[SyncConfig, BeforeValidator(read_section)] = Field(default_factory=SyncConfig)

@@ -1,7 +1,8 @@
 """Which names and paths fleet.yaml may hold: they become words of commands, and files and folders on hosts.
 
-All of them are quoted wherever they are used; what is refused here is what would still be misunderstood: a name that begins
-with a dash, a path that leaves its folder, a control character. Every check returns its text or raises FieldError.
+All of them are quoted wherever they are used; what is refused here is what would still be misunderstood: a name that
+begins with a dash, a path that leaves its folder, a control character. Every check returns its text or raises
+FieldError.
 """
 
 from __future__ import annotations
@@ -88,8 +89,9 @@ def check_inner_path(text: str) -> str:
 def check_result_path(text: str) -> str:
     """Where a test writes its results.
 
-    It is relative to the test's working directory, the package's folder; the workspace's `target/` may lie above that, so
-    that leading `..` are allowed. The runner, which knows the folder, sees to it that the path stays in the run's tree.
+    It is relative to the test's working directory, the package's folder; the workspace's `target/` may lie above that,
+    so that leading `..` are allowed. The runner, which knows the folder, sees to it that the path stays in the run's
+    tree.
     """
     check_relative_path(text)
     components = [component for component in text.split("/") if component not in ("", ".")]

@@ -1,4 +1,4 @@
-"""pydantic's findings -> problems in plain words, each with its line, its dotted key and, where there is one, the nearest valid key."""
+"""pydantic's findings -> problems in plain words, each with its line, its dotted key and the nearest valid key."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _BOUNDS = {
 
 @dataclass(frozen=True)
 class _Target:
-    """What a finding is about: the place among the file's values, whether the key itself is meant, the model around it."""
+    """What a finding is about: the place among the file's values, whether the key is meant, the model around it."""
 
     path: KeyPath
     is_key: bool
@@ -134,8 +134,8 @@ def _shown(value: object, source: str) -> str:
 def _target(location: tuple[int | str, ...], *, is_extra: bool) -> _Target:
     """Walk pydantic's location along the model.
 
-    It differs from the place in the file in two ways: the kind of a union stands in it as a step of its own, and a wrong
-    key of a mapping has a last step "[key]".
+    It differs from the place in the file in two ways: the kind of a union stands in it as a step of its own, and a
+    wrong key of a mapping has a last step "[key]".
     """
     path: list[str | int] = []
     model: type[BaseModel] | None = None

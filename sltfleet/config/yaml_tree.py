@@ -1,11 +1,12 @@
 """YAML text -> plain values, with the line and column of every key and value.
 
-Only what fleet.yaml needs of YAML is taken: mappings with text keys, lists (as tuples), text, whole numbers, decimal numbers,
-booleans and null, aliases and merge keys. `1:30`, `010`, `2024-01-01` and `.inf` are text, not the base-60 number, the octal number,
-the date and the infinity of YAML 1.1; `yes`, `no`, `on` and `off` are booleans, as they are to most readers.
+Only what fleet.yaml needs of YAML is taken: mappings with text keys, lists (as tuples), text, whole numbers, decimal
+numbers, booleans and null, aliases and merge keys. `1:30`, `010`, `2024-01-01` and `.inf` are text, not the base-60
+number, the octal number, the date and the infinity of YAML 1.1; `yes`, `no`, `on` and `off` are booleans, as they are
+to most readers.
 
-The text may come from anywhere: size, depth and the number of values after all aliases are limited, and nothing but YamlError
-comes out. What the values mean is left to `config.model`.
+The text may come from anywhere: size, depth and the number of values after all aliases are limited, and nothing but
+YamlError comes out. What the values mean is left to `config.model`.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _SYNTAX_HINTS = (
     ("expected alphabetic or numeric character", "a value that begins with * or & needs quotes"),
     ("found undefined alias", "a value that begins with * needs quotes"),
     ("mapping values are not allowed", "a text with ': ' in it needs quotes; or the line is indented wrongly"),
-    ("expected <block end>", "a value that begins with {, [ or a quote needs quotes around all of it; or the line is indented wrongly"),
+    ("expected <block end>", "a text that begins with { or [ needs quotes around all of it; or the line is indented wrongly"),
     ("could not find expected ':'", "a key needs a ':' and a space after it"),
     ("found unexpected end of stream", "a quote or a bracket is not closed"),
     ("but got '<stream end>'", "a bracket is not closed"),
@@ -190,7 +191,9 @@ class _Builder:
             key = key_node.value
             self._check_characters(key_node, key, path)
             if key in own:
-                self._problem(key_node, (*path, key), f"is there twice; the first is in line {lines[key]}", "remove one")
+                self._problem(
+                    key_node, (*path, key), f"is there twice; the first is in line {lines[key]}", "remove one"
+                )
                 continue
             own[key] = value_node
             lines[key] = key_node.start_mark.line + 1
@@ -239,7 +242,9 @@ class _Builder:
 
     def _check_tag(self, node: Node, path: KeyPath, expected: str) -> None:
         if node.tag != _TAG + expected:
-            self._problem(node, path, f"the tag {_shown_tag(node.tag)} does not fit here", "write the value without a tag")
+            self._problem(
+                node, path, f"the tag {_shown_tag(node.tag)} does not fit here", "write the value without a tag"
+            )
 
     def _check_characters(self, node: Node, text: str, path: KeyPath) -> None:
         if _UNUSABLE.search(text):

@@ -9,11 +9,10 @@ MAX_DURATION_S = 366 * 86400.0
 
 _NUMBER = r"[0-9]+(\.[0-9]+)?"
 
-#: Also the JSON Schema's pattern, so it keeps to what Python's and ECMAScript's expressions have in common. A bare number is
-#: seconds; each unit may appear once, largest first, with a space between the parts as in what `format_duration` returns.
-DURATION_PATTERN = (
-    rf"^({_NUMBER}|(?=[0-9])({_NUMBER}d ?)?({_NUMBER}h ?)?({_NUMBER}m ?)?({_NUMBER}s ?)?({_NUMBER}ms)?)$"
-)
+#: Also the JSON Schema's pattern, so it keeps to what Python's and ECMAScript's expressions have in common. A bare
+#: number is seconds; each unit may appear once, largest first, with a space between the parts as in what
+#: `format_duration` returns.
+DURATION_PATTERN = rf"^({_NUMBER}|(?=[0-9])({_NUMBER}d ?)?({_NUMBER}h ?)?({_NUMBER}m ?)?({_NUMBER}s ?)?({_NUMBER}ms)?)$"
 
 _UNITS_S = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "": 1.0}
 _WHOLE = re.compile(DURATION_PATTERN)

@@ -251,7 +251,7 @@ class Dispatcher:
         if isinstance(self.phase, Live) and now >= self._config.budget_s:
             actions += self._stop("budget", now)
         if isinstance(self.phase, Stopping) and now >= self.phase.give_up_at_s:
-            actions += self._give_up(now)
+            actions += self._give_up(self.phase.reason, now)
         return actions
 
     def _sampled(self, event: SampleTaken, now: float) -> List[Action]:
@@ -344,18 +344,18 @@ class Dispatcher:
                 actions += self._end(slot, CutShort(reason), now)
         return actions
 
-    def _give_up(self, now: float) -> List[Action]:
+    def _give_up(self, reason: str, now: float) -> List[Action]:
         """Record what SIGKILL could not end, and go."""
         actions: List[Action] = []
         for slot in self._slots:
             state = slot.state
             if isinstance(state, st.Busy):
-                cause = CutShort(self.phase.reason) if isinstance(state, st.Running) else state.cause
+                cause = CutShort(reason) if isinstance(state, st.Running) else state.cause
                 verdict = conclude(Verdict(outcomes.FAIL), state.attempt.unit, None, None, cause)
                 actions += self._settle(slot, _finished(state.attempt, now, state.since_s, verdict, None))
                 text = f"process {state.pid} could not be ended: {state.attempt.unit}"
                 actions.append(Record(wire.Note(t=now, text=text)))
-                actions += self._leave(slot, self.phase.reason, now)
+                actions += self._leave(slot, reason, now)
         return actions
 
     def _finish(self, reason: str, now: float) -> List[Action]:

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees a whole one or none. Everything that a run writes is for its owner's eyes only."""
+"""Writing files so that a reader sees a whole one or none. What a run writes is for its owner's eyes only."""
 
 from __future__ import annotations
 
@@ -40,7 +40,14 @@ def remove_file(path: str) -> None:
 
 def make_folder(path: str) -> None:
     """Make a folder, and its parents, unless it is there. Raises OSError."""
-    os.makedirs(path, FOLDER_MODE, exist_ok=True)
+    if os.path.isdir(path):
+        return
+    make_folder(os.path.dirname(path))  # os.makedirs would give the parents another mode
+    try:
+        os.mkdir(path, FOLDER_MODE)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
 
 
 def tail(path: str, limit_bytes: int) -> str:

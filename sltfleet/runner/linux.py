@@ -1,4 +1,4 @@
-"""The few Linux system calls that Python's standard library lacks, by ctypes. Each says False where it cannot be done."""
+"""The few Linux system calls that Python's standard library lacks, by ctypes; False where one cannot be done."""
 
 from __future__ import annotations
 

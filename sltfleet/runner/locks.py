@@ -13,7 +13,8 @@ from sltfleet.runner.files import FILE_MODE
 
 
 def try_lock(path: str) -> Optional[int]:
-    """Lock the file, making it where it is missing. Returns the descriptor that holds the lock, None where another does.
+    """Lock the file, making it where it is missing. Returns the descriptor that holds the lock, None where another
+    process does.
 
     Raises OSError.
     """

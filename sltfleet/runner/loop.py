@@ -1,13 +1,14 @@
 """The event loop: the thin shell around the dispatcher.
 
-Signals are blocked and waited for (`sigtimedwait`), so there is no handler and nothing to race with. A worker's idle gap
-is what this program is about, so one turn of the loop does, for every child that ended: reap it, read its verdict, start
-the worker's next attempt. Only then, when all workers are busy again, come outputs, journal, samples and the state file.
+Signals are blocked and waited for (`sigtimedwait`), so there is no handler and nothing to race with. A worker's idle
+gap is what this program is about, so one turn of the loop does, for every child that ended: reap it, read its verdict,
+start the worker's next attempt. Only then, when all workers are busy again, come outputs, journal, samples and state.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -160,7 +161,7 @@ class Loop:
             self._output_trouble = problems[0] if problems else ""
             fast = fastest > self._spec.limits.output_bytes // 4
             self._next_watch = now + (WATCH_FAST_S if fast else WATCH_EVERY_S)
-        if now >= self._next_sample:
+        if now >= self._next_sample and not self._finished:  # nothing follows the journal's RunFinished
             self._next_sample = now + SAMPLE_EVERY_S
             self._take_sample(now)
         self._journal.flush()
@@ -243,9 +244,7 @@ class Loop:
         except OSError as error:
             self._output_trouble = f"outputs cannot be kept: {error.strerror}"
             return event
-        # dataclasses.replace, without its cost for every field of every attempt
-        object.__setattr__(event, "output", output)
-        return event
+        return dataclasses.replace(event, output=output)
 
     # --- what a person can see ---------------------------------------------------------------------------------------
 
@@ -303,6 +302,7 @@ class Loop:
     def _last_writes(self) -> None:
         """End what was left behind, and write what could not be written so far."""
         self._orphans.end_all()
+        self._outputs.clear()
         deadline = time.monotonic() + LAST_WRITES_S
         while not self._journal.flush() and time.monotonic() < deadline:
             self._write_state()

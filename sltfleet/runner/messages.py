@@ -7,7 +7,7 @@ Times are seconds on the run's clock, which starts at 0 when the first worker st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional, Union
 
 from sltfleet.runner.verdicts import Verdict
@@ -60,7 +60,7 @@ class Exited:
     exit_code: Optional[int]
     signal: Optional[int]
     verdict: Verdict
-    rusage: wire.Rusage = wire.Rusage()
+    rusage: wire.Rusage = field(default_factory=wire.Rusage)
     survivors: int = 0
 
 

@@ -2,12 +2,13 @@
 
 stdout and stderr of an attempt are one regular file, opened for appending: a noisy test is never blocked, and the
 runner reads nothing while it runs. What grows beyond twice the limit loses its middle: a hole is punched where the
-filesystem can do that, otherwise the tail is saved and the file cut. In the end the first and the last half of the limit
-remain, and a line between them says how much is missing.
+filesystem can do that, otherwise the tail is saved and the file cut. In the end the first and the last half of the
+limit remain, and a line between them says how much is missing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Dict, List, Optional, Tuple
 
@@ -123,6 +124,13 @@ class Outputs:
             return None
         del self._files[worker]
         return output
+
+    def clear(self) -> None:
+        """Remove what no attempt will use any more."""
+        for output in self._files.values():
+            with contextlib.suppress(OSError):
+                remove_file(output.path)
+        self._files.clear()
 
     def watch(self) -> Tuple[int, List[str]]:
         """Trim what has grown too large. Returns the largest growth since the last look, and what went wrong."""

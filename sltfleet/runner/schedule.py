@@ -42,7 +42,7 @@ class Scheduler(Protocol):
     def passes_finished(self) -> int:
         """How many passes are complete."""
 
-    def next_unit(self, worker: int, now: float, remaining_s: float) -> Optional[Assignment]:
+    def next_unit(self, worker: int, now: float, remaining_s: float, /) -> Optional[Assignment]:
         """Hand out a unit to `worker`; None where there will never be one again for it.
 
         `now` is on the run's clock, `remaining_s` is what is left of the budget.
@@ -139,7 +139,7 @@ class PassScheduler:
     def passes_finished(self) -> int:
         return self._passes_finished
 
-    def next_unit(self, worker: int, now: float, remaining_s: float) -> Optional[Assignment]:
+    def next_unit(self, _worker: int, _now: float, _remaining_s: float, /) -> Optional[Assignment]:
         while self._front <= self._newest and not self._has_pending(self._front):
             self._front += 1
         current = self._pass(self._front)

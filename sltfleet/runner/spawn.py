@@ -93,9 +93,9 @@ class Spawner:
         return pid
 
 
-def _standard_files(output: str) -> List[Tuple[int, ...]]:
+def _standard_files(output: str) -> List[Tuple[object, ...]]:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-    return [  # type: ignore[return-value]  # the last three differ in type per action
+    return [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, output, flags, 0o600),
         (os.POSIX_SPAWN_DUP2, 1, 2),

@@ -47,7 +47,7 @@ def snapshot(source: str, target: str, package_dir: str) -> None:
 
 
 def copy_binary(built: str, target: str, digest: str) -> None:
-    """Copy the executable and check the copy. Raises OSError, and WrongBinaryError for another SHA-256 than `digest`."""
+    """Copy the executable and check the copy. Raises OSError, and WrongBinaryError for another digest."""
     make_folder(os.path.dirname(target))
     shutil.copyfile(built, target)
     os.chmod(target, 0o700)
@@ -68,7 +68,7 @@ def sha256_of(path: str) -> str:
 
 
 def library_folders(built: str) -> Tuple[str, ...]:
-    """Return where the executable's shared libraries lie, as cargo says it at run time: its folder and the one above."""
+    """Return where the executable's shared libraries lie, as cargo says at run time: its folder and the one above."""
     folder = os.path.dirname(built)
     return folder, os.path.dirname(folder)
 

@@ -53,7 +53,7 @@ def _files(source: FileUnits, select: Sequence[str], tree: str) -> Units:
         if select and not globs.matches_any(path, select):
             continue
         if not _is_text(path):
-            notes.append(f"left out, its name is not valid UTF-8: {ascii(path)}")
+            notes.append(f"left out, its name is not valid UTF-8: {path!a}")
             continue
         chosen.append(Unit(path, {"unit": path, "path": os.path.join(root, path), "partition": "", "partitions": ""}))
     return Units(tuple(chosen), tuple(notes))

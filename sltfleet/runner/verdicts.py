@@ -81,7 +81,7 @@ def judge_exit_code(rule: ExitCodeVerdict, unit: str, exit_code: Optional[int]) 
 def judge_output(rule: OutputVerdict, unit: str, exit_code: Optional[int], output: bytes) -> Verdict:
     """Each match of a pattern in the kept output is a case; without a match the exit code decides."""
     text = output.decode("utf-8", "replace")
-    passed = [match for match in _matches(rule.passed, text, unit)]
+    passed = _matches(rule.passed, text, unit)
     failed = [FailedCase(name, message) for name, message in _matches(rule.failed, text, unit)]
     if not passed and not failed:
         return judge_exit_code(ExitCodeVerdict(), unit, exit_code)

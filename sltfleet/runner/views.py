@@ -34,6 +34,6 @@ def _levels(tree: str, view: str, package_dir: str) -> List[Tuple[str, str, str]
     """The folders from the root to the package: the original, the view's, and the entry that is a level of its own."""
     parts = [part for part in package_dir.split("/") if part not in ("", ".")]
     return [
-        (os.path.join(tree, *parts[:depth]), os.path.join(view, *parts[:depth]), (parts + [""])[depth])
+        (os.path.join(tree, *parts[:depth]), os.path.join(view, *parts[:depth]), [*parts, ""][depth])
         for depth in range(len(parts) + 1)
     ]

@@ -60,6 +60,9 @@ STATE_EVERY_S = 1.0
 WATCH_EVERY_S = 0.1
 WATCH_FAST_S = 0.02
 
+#: So many more children than there are attempts are reaped in one turn: orphans.
+REAP_SPARE = 16
+
 #: So long the end of the run waits for a journal that cannot be written.
 LAST_WRITES_S = 10.0
 
@@ -100,6 +103,7 @@ class Loop:
         self._started_wall_s = 0.0
         self._next_sample = self._next_state = self._next_watch = 0.0
         self._finished = False
+        self._more_to_reap = False
 
     def run(self, notes: Tuple[str, ...], cores: float, memory_bytes: int) -> None:
         """Run until the dispatcher says that it is over. Raises whatever goes wrong in the runner itself."""
@@ -126,7 +130,8 @@ class Loop:
         return time.monotonic() - self._zero
 
     def _turn(self) -> None:
-        received = signal.sigtimedwait(SIGNALS, max(0.0, self._next_wake() - self._now()))
+        wait_s = 0.0 if self._more_to_reap else max(0.0, self._next_wake() - self._now())
+        received = signal.sigtimedwait(SIGNALS, wait_s)
         self._reap()
         if received is not None and received.si_signo != signal.SIGCHLD:
             self._handle(StopRequested(), self._now())
@@ -200,14 +205,20 @@ class Loop:
         return Started(attempt, pid), at
 
     def _reap(self) -> None:
-        """Take every child that has ended: signals are merged, so one SIGCHLD may stand for many."""
+        """Take every child that has ended by now: signals are merged, so one SIGCHLD may stand for many.
+
+        Very short attempts end as fast as they are started, so the number taken in one turn is bounded: the journal,
+        the clock and the state file must have their turn as well.
+        """
         strays = False
-        while True:
+        self._more_to_reap = True
+        for _ in range(len(self._running) + REAP_SPARE):
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
-                break
+                pid = 0
             if pid == 0:
+                self._more_to_reap = False
                 break
             now = self._now()
             self._orphans.reaped(pid)

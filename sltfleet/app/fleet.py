@@ -1,14 +1,15 @@
 """The fleet as the verbs see it: the configuration, the selected hosts, and a transport to each.
 
-`each_host` is the only fan-out: it gives a value or an error per host, and one host's failure or slowness never hides or
-delays another's result.
+`each_host` is the fan-out of every verb that ends: it gives a value or an error per host, and one host's failure or
+slowness never hides or delays another's result.
 """
 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -22,9 +23,6 @@ from sltfleet.transport.base import Transport
 from sltfleet.transport.connect import open_transport
 
 T = TypeVar("T")
-
-#: So many hosts are worked on side by side. Threads that wait for a network cost next to nothing.
-MAX_PARALLEL_HOSTS = 256
 
 
 @dataclass(frozen=True)
@@ -79,12 +77,12 @@ class Fleet:
     ) -> HostResults[T]:
         """Do `work` on every host side by side; it returns the value and a summary in a few words.
 
-        FleetErrors become that host's error (named after the host); anything else is a defect and raised once all are done.
+        FleetErrors become that host's error (named after the host); anything else is a defect and raised once all are
+        done. Each host has a thread of its own, which costs next to nothing while it waits; they are daemons, so that
+        Ctrl-C ends the program at once and not when the slowest host has answered.
         """
         chosen = self.hosts if hosts is None else hosts
-        results: HostResults[T] = HostResults()
-        if not chosen:
-            return results
+        futures: dict[str, Future[T]] = {host.name: Future() for host in chosen}
 
         def guarded(host: Host) -> T:
             listener(StepStarted(host.name, step))
@@ -97,8 +95,16 @@ class Fleet:
             listener(StepFinished(host.name, step, summary))
             return value
 
-        with ThreadPoolExecutor(min(len(chosen), MAX_PARALLEL_HOSTS), thread_name_prefix=step) as pool:
-            futures = {host.name: pool.submit(guarded, host) for host in chosen}
+        def settle(host: Host) -> None:
+            try:
+                futures[host.name].set_result(guarded(host))
+            except BaseException as error:  # noqa: BLE001 - raised again below, by the thread that asked
+                futures[host.name].set_exception(error)
+
+        for host in chosen:
+            threading.Thread(target=settle, args=(host,), name=f"{step} {host.name}", daemon=True).start()
+        wait(futures.values())
+        results: HostResults[T] = HostResults()
         for name, future in futures.items():
             try:
                 results.values[name] = future.result()

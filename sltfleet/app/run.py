@@ -51,7 +51,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class StartedRun:
-    """A run that has begun on the hosts of `launched`; `failed` has what kept the others out of it."""
+    """A run that has begun on the hosts of `launched.values`; `launched.errors` has what kept the others out of it."""
 
     run_id: str
     suite: str
@@ -70,8 +70,8 @@ def start_run(
 ) -> StartedRun:
     """Build the suite on every selected host and start it there.
 
-    The hosts that cannot build or start are in `launched.errors`; the run goes on with the others. Raises RunError when it
-    has started and cannot be remembered here, UsageError for an unknown suite.
+    The hosts that cannot build or start are in `launched.errors`; the run goes on with the others. Raises RunError when
+    it has started and cannot be remembered here, UsageError for an unknown suite.
     """
     name, suite = fleet.suite(suite_name)
     seed = secrets.randbits(32) if options.seed is None else options.seed

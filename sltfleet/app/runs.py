@@ -1,6 +1,7 @@
 """What the controller remembers of the runs it started: `.sltfleet/runs/<id>/run.json`.
 
-It is a convenience, not the truth: the hosts know their runs, and another controller can show and fetch them all the same.
+It is a convenience, not the truth: the hosts know their runs, and another controller can show and fetch them all the
+same.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from sltfleet.core.errors import RunError
 from sltfleet.core.paths import LocalPaths
 from sltfleet.core.runid import is_run_id
+from sltfleet.wire.codec import decode
 
 
 @dataclass(frozen=True)
@@ -44,25 +46,27 @@ def save_run(paths: LocalPaths, record: RunRecord) -> None:
 def load_run(paths: LocalPaths, run_id: str) -> RunRecord | None:
     """Return the record of a run, None where there is none (another controller started it) or it is damaged."""
     try:
-        raw = json.loads(paths.run_record(run_id).read_bytes())
-        return RunRecord(**{**raw, "hosts": tuple(raw["hosts"])})
-    except (OSError, ValueError, TypeError, KeyError):
+        return decode(RunRecord, json.loads(paths.run_record(run_id).read_bytes()))
+    except (OSError, ValueError):
         return None
 
 
 def list_runs(paths: LocalPaths) -> list[str]:
-    """Return the ids of all runs known here, oldest first."""
+    """Return the ids of all runs known here, oldest first. Raises RunError where the folder cannot be read."""
     try:
-        names = os.listdir(paths.runs)
+        return sorted(entry.name for entry in paths.runs.iterdir() if is_run_id(entry.name))
     except FileNotFoundError:
         return []
-    return sorted(name for name in names if is_run_id(name))
+    except OSError as error:
+        why = f"{paths.runs}: {error.strerror}"
+        raise RunError("cannot read what is known of earlier runs", why, "make it a readable folder") from error
 
 
 def resolve_run(paths: LocalPaths, text: str | None) -> str | None:
     """Return the id of the run that `text` names: a whole id, its beginning or its end, None for the newest.
 
-    None comes back where `text` is None and no run is known here. Raises RunError for a text that names none or several.
+    None comes back where `text` is None and no run is known here. Raises RunError for a text that names none or
+    several.
     """
     known = list_runs(paths)
     if text is None:
@@ -78,7 +82,7 @@ def resolve_run(paths: LocalPaths, text: str | None) -> str | None:
 
 
 def write_aside(path: Path, data: bytes) -> None:
-    """Write `data` to a new file beside `path` and rename it there: a reader sees the old content or the new. Raises OSError."""
+    """Write `data` beside `path` and rename it there: a reader sees the old content or the new. Raises OSError."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

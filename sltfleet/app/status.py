@@ -17,7 +17,7 @@ def poll_host(host: Host, run_id: str | None = None) -> HostStatus:
         result = host.transport.run(poll_script(host.paths, run_id), timeout_s=POLL_TIMEOUT_S)
     except FleetError as error:
         error.host = error.host or host.name
-        return HostStatus(host.name, UNREACHABLE, problem=str(error), error=error)
+        return HostStatus(host.name, UNREACHABLE, problem=error.summary, error=error)
     return status_of(host.name, parse_poll(result.stdout))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from types import TracebackType
 
 from sltfleet.app.fleet import Fleet, Host
@@ -11,22 +12,39 @@ from sltfleet.app.status import poll_host
 from sltfleet.core.backoff import POLL_INTERVAL_S, wait_s
 from sltfleet.core.polling import SETTLED, UNREACHABLE, HostStatus
 
+#: A host that does not answer is asked until so long after its run must have ended.
+PATIENCE_S = 120.0
+
+#: Threads that are waiting between two polls end at once; those that wait for a host are not waited for.
+_CLOSING_S = 1.0
+
 
 class Watcher:
     """Polls hosts until their run is settled, or until it is closed. `latest()` may be called at any time."""
 
     def __init__(
-        self, fleet: Fleet, run_id: str | None, *, hosts: tuple[Host, ...] | None = None, interval_s: float = POLL_INTERVAL_S
+        self,
+        fleet: Fleet,
+        run_id: str | None,
+        *,
+        hosts: tuple[Host, ...] | None = None,
+        interval_s: float = POLL_INTERVAL_S,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._run_id = run_id
         self._interval_s = interval_s
+        self._patience_s = patience_s
         self._lock = threading.Lock()
         self._latest: dict[str, HostStatus] = {}
+        self._over: set[str] = set()
+        self._defect: Exception | None = None
         self._changed = threading.Event()
         self._closing = threading.Event()
         self._hosts = fleet.hosts if hosts is None else hosts
+        # A poll in flight may wait for a dead host: the threads are daemons and end with the process.
         self._threads = [
-            threading.Thread(target=self._poll, args=(host,), name=f"poll {host.name}", daemon=True) for host in self._hosts
+            threading.Thread(target=self._guarded, args=(host,), name=f"poll {host.name}", daemon=True)
+            for host in self._hosts
         ]
 
     def __enter__(self) -> Watcher:
@@ -38,9 +56,9 @@ class Watcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closing.set()
+        deadline = time.monotonic() + _CLOSING_S
         for thread in self._threads:
-            # A poll in flight may wait for a dead host: the thread is a daemon and ends with the process.
-            thread.join(timeout=1.0)
+            thread.join(timeout=max(0.0, deadline - time.monotonic()))
 
     def latest(self) -> list[HostStatus]:
         """Return the newest status of every host that has answered, in the order of fleet.yaml."""
@@ -48,31 +66,53 @@ class Watcher:
             return [self._latest[host.name] for host in self._hosts if host.name in self._latest]
 
     def wait(self, timeout_s: float) -> None:
-        """Return when something changed, or after `timeout_s`."""
+        """Return when something changed, or after `timeout_s`. Raises what a polling thread did not expect."""
         if self._changed.wait(timeout_s):
             self._changed.clear()
+        if self._defect is not None:
+            raise self._defect
 
     def settled(self) -> bool:
-        """Whether every host has answered, and no run will change any more."""
+        """Whether no run will change any more, or be heard of any more."""
         with self._lock:
-            return len(self._latest) == len(self._hosts) and all(
-                status.condition in SETTLED for status in self._latest.values()
-            )
+            return len(self._over) == len(self._hosts)
+
+    def _guarded(self, host: Host) -> None:
+        try:
+            self._poll(host)
+        except Exception as error:  # noqa: BLE001 - raised again by `wait`, in the thread that watches
+            self._defect = error
+            self._changed.set()
 
     def _poll(self, host: Host) -> None:
         failures = 0
+        give_up_at = time.monotonic() + self._patience_s
         while not self._closing.is_set():
             status = poll_host(host, self._run_id)
-            failures = failures + 1 if status.condition == UNREACHABLE else 0
+            if status.condition == UNREACHABLE:
+                failures += 1
+                over = time.monotonic() >= give_up_at
+            else:
+                failures = 0
+                over = status.condition in SETTLED
+                give_up_at = time.monotonic() + _left_s(status) + self._patience_s
             with self._lock:
-                before = self._latest.get(host.name)
-                if status.condition == UNREACHABLE and before is not None and before.state is not None:
-                    # What was last known is still the best that can be shown beside the word `unreachable`.
-                    status = HostStatus(
-                        host.name, UNREACHABLE, before.run_id, before.state, status.problem, status.error
-                    )
-                self._latest[host.name] = status
+                self._latest[host.name] = _with_last_known(status, self._latest.get(host.name))
+                if over:
+                    self._over.add(host.name)
             self._changed.set()
-            if status.condition in SETTLED:
+            if over:
                 return
             self._closing.wait(wait_s(failures, random.random(), self._interval_s))
+
+
+def _left_s(status: HostStatus) -> float:
+    """Return how long the run may still last."""
+    return 0.0 if status.state is None else max(0.0, status.state.budget_s - status.state.elapsed_s)
+
+
+def _with_last_known(status: HostStatus, before: HostStatus | None) -> HostStatus:
+    """Return the status to show: what was last known is the best that can stand beside the word `unreachable`."""
+    if status.condition != UNREACHABLE or before is None or before.state is None:
+        return status
+    return HostStatus(status.host, UNREACHABLE, before.run_id, before.state, status.problem, status.error)

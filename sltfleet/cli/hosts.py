@@ -13,7 +13,7 @@ from sltfleet.cli.options import JSON, FleetOptions, fleet_options, format_optio
 def command(options: FleetOptions, output_format: str) -> None:
     """List the selected hosts of fleet.yaml, without asking any of them."""
     from sltfleet.config.select import select_hosts
-    from sltfleet.report.terminal import say
+    from sltfleet.report.terminal import say, say_json
 
     loaded = options.load()
     chosen = select_hosts(loaded.config, options.hosts, options.tags)
@@ -29,9 +29,7 @@ def command(options: FleetOptions, output_format: str) -> None:
         for name, host in ((name, loaded.config.hosts[name]) for name in chosen)
     ]
     if output_format == JSON:
-        import json
-
-        say(json.dumps(rows, indent=2))
+        say_json(rows)
         return
     from tabulate import tabulate
 

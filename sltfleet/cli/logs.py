@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import click
 
 from sltfleet.cli.options import FleetOptions, fleet_options, run_id_option
 from sltfleet.core.errors import ExitCode, FleetError
-
-_ROUND_S = 1.0
 
 
 @click.command("logs", short_help="Show what the runners write.")
@@ -41,8 +37,7 @@ def command(options: FleetOptions, follow: bool, failed: bool, runner_log: bool,
             run_id,
             follow=follow,
             runner_log=runner_log,
-            wait=lambda: time.sleep(_ROUND_S),
-            condition=lambda host: poll_host(host, run_id).condition,
+            condition=lambda host, run_id: poll_host(host, run_id).condition,
             on_error=failing,
         )
         try:

@@ -1,7 +1,7 @@
 """`sltfleet`: the list of commands, and the one place where an error becomes text and an exit code.
 
-Commands are imported when they are typed: `sltfleet --help` and `status` on a local host must not pay for fabric, pydantic or
-rich (measured by scripts/bench/startup).
+Commands are imported when they are typed: `sltfleet --help` and `status` on a local host must not pay for fabric,
+pydantic or rich (measured by scripts/bench/startup).
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ import click
 from sltfleet import __version__
 from sltfleet.core.errors import ExitCode, FleetError
 
-#: Every command: its module below sltfleet.cli, and what `--help` says of it (a test holds it to the command's own text).
+PROGRAM = "sltfleet"
+
+#: Set by the shell's completion script, see click's documentation.
+_COMPLETE_VARIABLE = "_SLTFLEET_COMPLETE"
+
+#: Every command: its module below sltfleet.cli, and what `--help` says of it (a test holds it to the command's own
+#: text).
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("init", "Write a fleet.yaml from Cargo's own metadata."),
     "hosts": ("hosts", "List the hosts of fleet.yaml."),
@@ -40,11 +46,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
 class LazyGroup(click.Group):
     """A group that imports a command's module when the command is used, and lists them in the order of work."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names in the order in which a person needs them."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         """Return the command, imported now."""
         if cmd_name not in COMMANDS:
             return None
@@ -64,7 +70,7 @@ class LazyGroup(click.Group):
             ctx.fail(f"no such command {name!r}" + (f"; {hint}" if hint else ""))
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
         """Write the list of commands without importing any of them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
@@ -73,9 +79,10 @@ class LazyGroup(click.Group):
 @click.command(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 ok, 1 tests failed, 2 usage or fleet.yaml, 3 a host, 4 sync, 5 build, 6 run, 7 doctor, 8 refused.",
+    epilog="Exit codes: 0 ok, 1 tests failed, 2 usage or fleet.yaml, 3 a host, 4 sync, 5 build, 6 run, 7 doctor, "
+    "8 refused.",
 )
-@click.version_option(__version__, prog_name="sltfleet")
+@click.version_option(__version__, prog_name=PROGRAM)
 def cli() -> None:
     """Keep every worker of every machine busy with a slow Rust test suite, to the budget's last second."""
 
@@ -87,12 +94,13 @@ def main() -> None:
 
 def run(argv: list[str]) -> int:
     """Run one command and return its exit code. Every error is rendered here, and nowhere else."""
+    if _COMPLETE_VARIABLE in os.environ:
+        cli.main(prog_name=PROGRAM, complete_var=_COMPLETE_VARIABLE)
     try:
-        result = cli.main(args=argv, prog_name="sltfleet", standalone_mode=False)
+        # Not `cli.main`, which ends the process with exit code 1 ("tests failed") when the reader of our output leaves.
+        with cli.make_context(PROGRAM, argv) as context:
+            result = cli.invoke(context)
         return int(result) if isinstance(result, int) else ExitCode.OK
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return ExitCode.USAGE
     except click.ClickException as error:
         error.show()
         return ExitCode.USAGE
@@ -102,23 +110,39 @@ def run(argv: list[str]) -> int:
         click.echo("interrupted", err=True)
         return ExitCode.INTERRUPTED
     except FleetError as error:
-        from sltfleet.report.problems import show_error
+        from sltfleet.report.problems import show_error, show_traceback
 
+        if wants_traceback(argv):
+            show_traceback(error)
         show_error(error)
-        if wants_traceback(argv):
-            raise
         return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output left (`| head`): not an error, and nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
-    except Exception as error:
-        from sltfleet.report.problems import show_defect
+    except Exception as error:  # noqa: BLE001 - a defect: told as one, here where every error is told
+        if isinstance(error, BrokenPipeError) and reader_left():
+            return ExitCode.OK
+        from sltfleet.report.problems import show_defect, show_traceback
 
         if wants_traceback(argv):
-            raise
+            show_traceback(error)
         show_defect(error)
         return ExitCode.INTERNAL
+
+
+def reader_left() -> bool:
+    """Whether the reader of our output is gone (`| head`): not an error, and nothing more can be said.
+
+    A broken pipe may as well be one of ours to a child, so the streams are asked; one that is broken leads nowhere from
+    then on, so that the interpreter does not stumble over it at its end.
+    """
+    left = False
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            left = True
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+    return left
 
 
 def wants_traceback(argv: list[str]) -> bool:

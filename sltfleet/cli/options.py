@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 if TYPE_CHECKING:
+    FloatParam = click.ParamType[float]
     from sltfleet.app.fleet import Fleet, HostResults
     from sltfleet.config.load import LoadedConfig
+else:
+    FloatParam = click.ParamType  # generic only from click 8.4 on, and only for type checkers
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,7 +56,11 @@ class FleetOptions:
 def fleet_options(function: Callable[..., R]) -> Callable[..., R]:
     """Add the options that every command on a fleet has; the command gets them as `options: FleetOptions`."""
 
-    @click.option("--fleet", type=click.Path(path_type=Path, dir_okay=False), help="The fleet.yaml to use.  [default: the nearest one upwards]")
+    @click.option(
+        "--fleet",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="The fleet.yaml to use.  [default: the nearest one upwards]",
+    )
     @click.option("--ssh-config", metavar="FILE", help="Another ssh config than ~/.ssh/config.")
     @click.option("--host", "-H", "hosts", multiple=True, metavar="NAME", help="Only this host (a glob; repeatable).")
     @click.option("--tag", "-t", "tags", multiple=True, metavar="TAG", help="Only hosts with this tag (repeatable).")
@@ -76,7 +83,12 @@ def fleet_options(function: Callable[..., R]) -> Callable[..., R]:
 def format_option(function: Callable[P, R]) -> Callable[P, R]:
     """Add `--format table|json`, as `output_format`."""
     return click.option(
-        "--format", "output_format", type=click.Choice([TABLE, JSON]), default=TABLE, show_default=True, help="How to print."
+        "--format",
+        "output_format",
+        type=click.Choice([TABLE, JSON]),
+        default=TABLE,
+        show_default=True,
+        help="How to print.",
     )(function)
 
 
@@ -87,12 +99,12 @@ def run_id_option(function: Callable[P, R]) -> Callable[P, R]:
     )(function)
 
 
-def duration_type() -> click.ParamType:
+def duration_type() -> FloatParam:
     """Return the type of an option that takes `300`, `300s`, `5m` or `1h30m`, in seconds."""
     return _Duration()
 
 
-class _Duration(click.ParamType):
+class _Duration(FloatParam):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:

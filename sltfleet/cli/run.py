@@ -20,7 +20,9 @@ def run_options(function: Callable[..., R]) -> Callable[..., R]:
         click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of the order.  [default: a random one]"),
         click.option("--passes", type=click.IntRange(1), help="Stop after so many passes, if the budget lasts."),
         click.option("--once", is_flag=True, help="One pass, no looping: the old behaviour, for comparison."),
-        click.option("--fail-fast", type=click.IntRange(1), metavar="N", help="Stop after N attempts that did not pass."),
+        click.option(
+            "--fail-fast", type=click.IntRange(1), metavar="N", help="Stop after N attempts that did not pass."
+        ),
         click.option("--unit", "select", multiple=True, metavar="GLOB", help="Only units that match (repeatable)."),
         click.option("--replace", is_flag=True, help="End a run that is active on a host, and start this one."),
         click.option("--detach", "-d", is_flag=True, help="Start the run and do not watch it."),
@@ -31,15 +33,22 @@ def run_options(function: Callable[..., R]) -> Callable[..., R]:
 
 
 @click.command("run", short_help="Build where needed, start a run on every host, and watch it.")
-@click.option("--workers", "-j", type=click.IntRange(1, 4096), help="Workers per host.  [default: fleet.yaml, or the host's cores]")
-@click.option("--budget", "budget_s", type=duration_type(), help="How long the run lasts: 300, 90s, 1h30m.  [default: fleet.yaml]")
+@click.option(
+    "--workers",
+    "-j",
+    type=click.IntRange(1, 4096),
+    help="Workers per host.  [default: fleet.yaml, or the host's cores]",
+)
+@click.option(
+    "--budget", "budget_s", type=duration_type(), help="How long the run lasts: 300, 90s, 1h30m.  [default: fleet.yaml]"
+)
 @run_options
 @fleet_options
 def command(options: FleetOptions, suite: str | None, detach: bool, **wanted: Any) -> int:
     """Build where needed, start a runner on every selected host, and watch the run.
 
-    The runners keep every worker busy until the budget's last second: they cover every unit, and go round again. Ctrl-C leaves the
-    run running; `sltfleet status` shows it from any terminal. Ends with exit code 1 when attempts failed.
+    The runners keep every worker busy until the budget's last second: they cover every unit, and go round again. Ctrl-C
+    leaves the run running; `sltfleet status` shows it from any terminal. Ends with exit code 1 when attempts failed.
     """
     return start_and_watch(options, suite, detach, wanted)
 

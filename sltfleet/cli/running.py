@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from sltfleet.core.errors import ExitCode
 
 if TYPE_CHECKING:
-    from sltfleet.app.fleet import Fleet, HostResults
+    from sltfleet.app.fleet import Fleet, Host, HostResults
     from sltfleet.app.run import RunOptions, StartedRun
     from sltfleet.core.polling import HostStatus
+
+T = TypeVar("T")
 
 #: How often the display of a watched run is redrawn at most.
 _REDRAW_S = 0.5
@@ -30,13 +32,13 @@ def start(fleet: Fleet, suite: str | None, options: RunOptions) -> StartedRun:
     return started
 
 
-def finish_build(results: HostResults[Any]) -> int:
+def finish_build(results: HostResults[T]) -> int:
     """Show the errors of a fan-out, compile errors once per distinct error, and return the exit code."""
     from sltfleet.app.build import distinct_build_errors
     from sltfleet.report.problems import show_error
 
-    for error in distinct_build_errors(results):
-        show_error(error)
+    for distinct in distinct_build_errors(results):
+        show_error(distinct.error, distinct.hosts)
     return next((int(error.exit_code) for error in results.errors.values()), 0)
 
 
@@ -49,7 +51,9 @@ def watch(fleet: Fleet, started: StartedRun) -> list[HostStatus] | None:
     return watch_run(fleet, started.run_id, title, hosts)
 
 
-def watch_run(fleet: Fleet, run_id: str | None, title: str, hosts: Any = None) -> list[HostStatus] | None:
+def watch_run(
+    fleet: Fleet, run_id: str | None, title: str, hosts: tuple[Host, ...] | None = None
+) -> list[HostStatus] | None:
     """Show a run until it has ended on all `hosts`; return the last statuses, None where Ctrl-C detached from it."""
     from sltfleet.app.watch import Watcher
     from sltfleet.report.live import WatchDisplay
@@ -67,7 +71,8 @@ def watch_run(fleet: Fleet, run_id: str | None, title: str, hosts: Any = None) -
 
 def conclude(statuses: list[HostStatus] | None, run_id: str) -> int:
     """Print how a watched run ended, or how to come back to it, and return the exit code."""
-    from sltfleet.report.status_tables import cases_failed, problem_lines, status_table
+    from sltfleet.core.polling import IDLE, LOST, UNREACHABLE
+    from sltfleet.report.status_tables import bad_attempts, problem_lines, status_table
     from sltfleet.report.terminal import say, tell
 
     if statuses is None:
@@ -77,9 +82,11 @@ def conclude(statuses: list[HostStatus] | None, run_id: str) -> int:
     for line in problem_lines(statuses):
         tell(line)
     tell("`sltfleet fetch` brings journals, logs and artifacts here, and shows the tables")
-    if any(status.condition in ("lost", "unreachable") for status in statuses):
+    if any(status.condition in (LOST, UNREACHABLE, IDLE) for status in statuses):
         return ExitCode.HOST
-    return ExitCode.TESTS_FAILED if cases_failed(statuses) else ExitCode.OK
+    if any(status.state is not None and status.state.reason == "error" for status in statuses):
+        return ExitCode.RUN
+    return ExitCode.TESTS_FAILED if bad_attempts(statuses) else ExitCode.OK
 
 
 def come_back(run_id: str) -> str:
@@ -88,5 +95,3 @@ def come_back(run_id: str) -> str:
         f"run {run_id} goes on: `sltfleet status --watch` shows it, `sltfleet logs -f` follows it, "
         "`sltfleet stop` ends it, `sltfleet fetch` brings its results"
     )
-
-

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 
@@ -14,6 +12,6 @@ def command() -> None:
     Save it, and put `# yaml-language-server: $schema=FILE` on the first line of fleet.yaml.
     """
     from sltfleet.config.schema import json_schema
-    from sltfleet.report.terminal import say
+    from sltfleet.report.terminal import say_json
 
-    say(json.dumps(json_schema(), indent=2))
+    say_json(json_schema())

@@ -9,21 +9,23 @@ from sltfleet.core.errors import ExitCode
 
 
 @click.command("status", short_help="Show what every host is doing.")
-@click.option("--watch", "-w", is_flag=True, help="Show it until the run has ended everywhere (Ctrl-C leaves it running).")
+@click.option(
+    "--watch", "-w", is_flag=True, help="Show it until the run has ended everywhere (Ctrl-C leaves it running)."
+)
 @run_id_option
 @format_option
 @fleet_options
 def command(options: FleetOptions, watch: bool, run_text: str | None, output_format: str) -> int:
     """Show what every host is doing: one round trip per host, at any time, from any terminal.
 
-    States: running, finished, stopped, lost (the runner is gone and never said goodbye), stalled, unreachable, idle. With -v also
-    what each worker is at. Exit code 3 when a host is unreachable.
+    States: running, finished, stopped, lost (the runner is gone and never said goodbye), stalled, unreachable, idle.
+    With -v also what each worker is at. Exit code 3 when a host is unreachable.
     """
     from sltfleet.app.runs import resolve_run
     from sltfleet.app.status import fleet_status
     from sltfleet.cli.running import watch_run
     from sltfleet.report.status_tables import problem_lines, status_json, status_table, worker_table
-    from sltfleet.report.terminal import say, tell
+    from sltfleet.report.terminal import say, say_json, tell
 
     with options.open() as fleet:
         run_id = resolve_run(fleet.paths, run_text) if run_text else None
@@ -32,9 +34,7 @@ def command(options: FleetOptions, watch: bool, run_text: str | None, output_for
             newest = max((status.run_id for status in statuses if status.run_id), default=None)
             statuses = watch_run(fleet, run_id, f"run {newest or '-'}") or statuses
     if output_format == JSON:
-        import json
-
-        say(json.dumps(status_json(statuses), indent=2))
+        say_json(status_json(statuses))
     else:
         say(status_table(statuses))
         for status in statuses if options.verbose else []:

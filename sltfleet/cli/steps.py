@@ -1,6 +1,7 @@
 """The display of the steps that hosts go through: connecting, syncing, building, starting.
 
-One bar per host on a terminal; elsewhere a line when a step ends. It listens to `app.progress` events from several threads.
+One bar per host on a terminal; elsewhere a line when a step ends. It listens to `app.progress` events from several
+threads.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ _PLAIN_INTERVAL_S = 10.0
 class StepDisplay:
     """Draws progress events; a context manager, and a `Listener` when called."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
+        """`quiet`: what the hosts come to is shown otherwise, and only the bars and warnings are drawn."""
+        self._quiet = quiet
         self._lock = threading.Lock()
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
@@ -84,7 +87,7 @@ class StepDisplay:
             case StepFinished(host, step, summary):
                 took = time.monotonic() - self._started_s.get(host, time.monotonic())
                 self._end(host)
-                if summary:
+                if summary and not self._quiet:
                     tell(f"{style('✓', GOOD)} {visible(host)}: {step}: {visible(summary)} ({took:.1f} s)")
             case StepFailed(host, step, error):
                 self._end(host)

@@ -13,7 +13,8 @@ from sltfleet.cli.options import FleetOptions, finish, fleet_options, run_id_opt
 def command(options: FleetOptions, run_text: str | None) -> int:
     """End the run on every selected host: its attempts are cut, and what was finished is kept.
 
-    Only processes of the run are touched: they are known by boot id, pid, start time and environment, never by a pid alone.
+    Only processes of the run are touched: they are known by boot id, pid, start time and environment, never by a pid
+    alone.
     """
     from sltfleet.app.runs import resolve_run
     from sltfleet.app.stop import stop

@@ -33,12 +33,14 @@ def _check_default_suite(tree: YamlTree) -> Iterator[ConfigProblem]:
 
 def _check_local_roots(tree: YamlTree) -> Iterator[ConfigProblem]:
     """Two local hosts with one root would be one folder with two syncs, two builds and two runners."""
+    # One folder below `~` and by its whole name is still one; this is all that can be known without looking.
     owners: dict[str, str] = {}
     for name, host in mapping(mapping(tree.value).get("hosts")).items():
         root = mapping(host).get("root", DEFAULT_ROOT)
         if mapping(host).get("transport") != "local" or not isinstance(root, str):
             continue
-        owner = owners.setdefault(posixpath.normpath(os.path.expanduser(root)), name)
+        folder = posixpath.normpath(os.path.expanduser(root))  # noqa: PTH111 - pathlib's raises where there is no home
+        owner = owners.setdefault(folder, name)
         if owner != name:
             message = f"is the folder of the local host {owner!r} too"
             yield problem_at(tree, ("hosts", name, "root"), message, "give each local host a `root` of its own")

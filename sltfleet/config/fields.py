@@ -47,13 +47,27 @@ class FieldError(ValueError):
 class SourceInt(int):
     """A whole number that remembers how it is written in the file."""
 
-    source: str = ""
+    source: str
+
+    @classmethod
+    def read(cls, text: str) -> SourceInt:
+        """Return the number that `text` is."""
+        number = cls(text)
+        number.source = text
+        return number
 
 
 class SourceFloat(float):
     """A number that remembers how it is written in the file: `1.10` is not `1.1` in an environment variable."""
 
-    source: str = ""
+    source: str
+
+    @classmethod
+    def read(cls, text: str) -> SourceFloat:
+        """Return the number that `text` is."""
+        number = cls(text)
+        number.source = text
+        return number
 
 
 def read_duration(value: object) -> object:

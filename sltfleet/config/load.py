@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from sltfleet.config.checks import check_tree, mapping
 from sltfleet.config.model import FleetConfig
 from sltfleet.config.problems import by_line, problem_at, problems_of
-from sltfleet.config.yaml_tree import MAX_FILE_BYTES, YamlError, YamlTree, read_yaml
+from sltfleet.config.yaml_nodes import MAX_FILE_BYTES, YamlError
+from sltfleet.config.yaml_tree import YamlTree, read_yaml
 from sltfleet.core.errors import ConfigError, ConfigProblem, UsageError
 
 FLEET_FILE_NAME = "fleet.yaml"
@@ -49,9 +50,9 @@ def load_config(path: Path | None, *, ssh_config: str | None, environ: Mapping[s
     tree = _read_tree(found)
     repo, ssh_config_here = (_named_path(tree, key, found.parent) for key in ("repo", "ssh_config"))
     problems = [*tree.problems, *check_tree(tree)]
-    if repo is not None and not repo.is_dir():
+    if repo is not None and not os.path.isdir(repo):  # noqa: PTH112 - see _is_file
         problems.append(problem_at(tree, ("repo",), f"there is no folder {str(repo)!r}", "name the folder to sync"))
-    if chosen is None and ssh_config_here is not None and not ssh_config_here.is_file():
+    if chosen is None and ssh_config_here is not None and not _is_file(ssh_config_here):
         problems.append(problem_at(tree, ("ssh_config",), f"there is no file {str(ssh_config_here)!r}"))
     config = _validate(found, tree, problems)
     return LoadedConfig(
@@ -73,7 +74,7 @@ def find_fleet_file(environ: Mapping[str, str], cwd: Path) -> Path:
         return _resolve(named, cwd)
     for folder in (cwd, *cwd.parents):
         candidate = folder / FLEET_FILE_NAME
-        if candidate.is_file():
+        if _is_file(candidate):
             return candidate
     raise ConfigError(
         f"there is no {FLEET_FILE_NAME}", f"neither in {cwd} nor in a folder above it", "`sltfleet init` writes one"
@@ -128,7 +129,7 @@ def _ssh_config_of_the_person(argument: str | None, environ: Mapping[str, str], 
     if not named:
         return None
     path = _resolve(named, cwd)
-    if not path.is_file():
+    if not _is_file(path):
         raise UsageError(f"there is no ssh config {path}", f"{origin} names it", "name a file that is there")
     return path
 
@@ -136,6 +137,11 @@ def _ssh_config_of_the_person(argument: str | None, environ: Mapping[str, str], 
 def _resolve(text: str, base: Path) -> Path:
     """Return an absolute path without `..`; a leading `~` is the person's home."""
     return Path(os.path.abspath(base / os.path.expanduser(text)))  # noqa: PTH100, PTH111 - pathlib's raise where there is no home
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file; pathlib's own question raises for a name that is too long or a folder that is closed."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def _config_error(path: Path, problems: list[ConfigProblem]) -> ConfigError:

@@ -47,12 +47,12 @@ _TEXT_OR_NUMBER = Field(json_schema_extra={"type": ["string", "number"]})
 Duration = Annotated[
     float,
     BeforeValidator(read_duration),
-    Field(gt=0, json_schema_extra={"type": ["number", "string"], "pattern": DURATION_PATTERN}),
+    Field(json_schema_extra={"type": ["number", "string"], "exclusiveMinimum": 0, "pattern": DURATION_PATTERN}),
 ]
 Size = Annotated[
     int,
     BeforeValidator(read_size),
-    Field(gt=0, json_schema_extra={"type": ["integer", "string"], "pattern": SIZE_PATTERN}),
+    Field(json_schema_extra={"type": ["integer", "string"], "minimum": 1, "pattern": SIZE_PATTERN}),
 ]
 Glob = Annotated[str, BeforeValidator(read_glob)]
 Regex = Annotated[str, BeforeValidator(read_regex)]
@@ -155,6 +155,7 @@ class FilesConfig(Strict):
     """One unit per file."""
 
     kind: Literal["files"]
+    """A unit is a file."""
     root: InnerPath
     """The folder of the files, relative to the repo."""
     include: Items[Glob] = ("**/*",)
@@ -167,6 +168,7 @@ class PartitionsConfig(Strict):
     """Units are shares `k of count` of a suite that can only be told its share."""
 
     kind: Literal["partitions"]
+    """A unit is a share."""
     count: int = Field(ge=1, le=1_000_000)
     """How many shares; many times the workers, so that they are small and nobody waits."""
     first: Literal[0, 1] = 0
@@ -177,6 +179,7 @@ class ExitCodeConfig(Strict):
     """The exit code tells."""
 
     kind: Literal["exit-code"]
+    """The unit is the case."""
     success: Items[ExitCode] = Field(default=(0,), min_length=1)
     """Exit codes that mean `passed`."""
 
@@ -185,6 +188,7 @@ class OutputConfig(Strict):
     """Regular expressions (Python's) over what the test prints; a group `case` names the case, `message` says why."""
 
     kind: Literal["output"]
+    """The cases are found in the output."""
     passed: Items[Regex] = ()
     """Each match is a case that passed."""
     failed: Items[Regex] = ()
@@ -201,6 +205,7 @@ class JsonConfig(Strict):
     """The test writes a JSON file that names its cases."""
 
     kind: Literal["json"]
+    """The cases are listed in a file."""
     path: ResultPath
     """The file, relative to the test's working directory; placeholders as in `env`."""
     passed: DottedPath
@@ -215,10 +220,13 @@ class SuiteConfig(Strict):
     """What is built and how it is run."""
 
     build: BuildConfig
+    """What is built."""
     units: FilesConfig | PartitionsConfig = Field(discriminator="kind")
+    """What is handed to the workers, one at a time."""
     verdict: ExitCodeConfig | OutputConfig | JsonConfig = Field(
         default_factory=lambda: ExitCodeConfig(kind="exit-code"), discriminator="kind"
     )
+    """How an attempt tells what passed and what failed; default: by its exit code."""
     args: Items[Template] = ()
     """Arguments of the test executable; placeholders as in `env`."""
     env: dict[EnvName, Template] = Field(default_factory=dict)
@@ -240,7 +248,7 @@ class SuiteConfig(Strict):
 
 
 class FleetConfig(Strict):
-    """fleet.yaml."""
+    """A project, the hosts of its fleet and the suites that they run."""
 
     project: SafeName
     """Names the folder on the hosts."""
@@ -251,7 +259,8 @@ class FleetConfig(Strict):
     default_suite: SafeName | None = None
     """The suite that `run` takes without `--suite`; default: the only one, or the first."""
     sync: Annotated[SyncConfig, BeforeValidator(read_section)] = Field(default_factory=SyncConfig)
+    """What is synced."""
     hosts: dict[HostName, Annotated[HostConfig, BeforeValidator(read_section)]] = Field(min_length=1)
-    """The fleet."""
+    """The fleet: settings by host; a host without settings is a name and a colon."""
     suites: dict[SafeName, SuiteConfig] = Field(min_length=1)
-    """What can be run."""
+    """What can be run, by name."""

@@ -12,9 +12,9 @@ MAX_WAIT_S = 30.0
 def wait_s(failures: int, chance: float, interval_s: float = POLL_INTERVAL_S) -> float:
     """Return the seconds until the next poll after `failures` failed ones in a row.
 
-    Doubles with each failure up to MAX_WAIT_S, and takes a random share between half and all of it, so that hosts that failed
-    together are not asked together again ("equal jitter", M. Brooker, "Exponential Backoff And Jitter", AWS, 2015).
-    `chance` is a random number from 0 to 1.
+    Doubles with each failure up to MAX_WAIT_S, and takes a random share between half and all of it, so that hosts that
+    failed together are not asked together again ("equal jitter", M. Brooker, "Exponential Backoff And Jitter", AWS,
+    2015). `chance` is a random number from 0 to 1.
     """
     if failures <= 0:
         return interval_s

@@ -1,4 +1,4 @@
-"""Durations as people write them (`300`, `500ms`, `1h30m`) and as tables show them ("1h 05m"); inside they are seconds."""
+"""Durations as people write them (`300`, `500ms`, `1h30m`) and as tables show them ("1h 05m"). Inside: seconds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def parse_duration(text: str) -> float:
 def check_duration(seconds: float) -> float:
     """Return `seconds` where they are a duration: more than 0, at most MAX_DURATION_S, finite. Raises DurationError."""
     # Written so that a NaN, which is neither, fails as well.
-    if not 0 < seconds:
+    if not seconds > 0:
         raise DurationError("a duration must be more than 0")
     if not seconds <= MAX_DURATION_S:
         raise DurationError(f"longer than {MAX_DURATION_S / 86400:.0f} days")

@@ -1,7 +1,8 @@
 """The errors that a person sees, as types with fields, and the exit codes of the commands.
 
 An error says what failed, where (host, path, line, key, command), why, and what to do next. Foreign exceptions are
-translated into these at the boundary where they arise; `sltfleet.report.problems` turns them into text, once, at the top.
+translated into these at the boundary where they arise; `sltfleet.report.problems` turns them into text, once, at the
+top.
 """
 
 from __future__ import annotations
@@ -36,12 +37,14 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-@dataclass
+# Compared by identity, as exceptions are: with `eq` they would not be hashable.
+@dataclass(eq=False)
 class FleetError(Exception):
     """Base of every error that is shown without a traceback.
 
-    `what` failed, as a clause without a full stop ("cannot connect"); `why`, the reason in its own words; `fix`, what to type or
-    change next; `host`, `command` and `detail` (text of several lines, e.g. what rustc printed) where there are any.
+    `what` failed, as a clause without a full stop ("cannot connect"); `why`, the reason in its own words; `fix`, what
+    to type or change next; `host`, `command` and `detail` (text of several lines, e.g. what rustc printed) where there
+    are any.
     """
 
     what: str
@@ -53,9 +56,13 @@ class FleetError(Exception):
 
     exit_code = ExitCode.INTERNAL
 
+    @property
+    def summary(self) -> str:
+        """What failed and why, for a place that names the host itself."""
+        return self.what + (f": {self.why}" if self.why else "")
+
     def __str__(self) -> str:
-        place = f"{self.host}: " if self.host else ""
-        return f"{place}{self.what}" + (f": {self.why}" if self.why else "")
+        return (f"{self.host}: " if self.host else "") + self.summary
 
     def __post_init__(self) -> None:
         Exception.__init__(self, str(self))
@@ -78,7 +85,7 @@ class ConfigProblem:
     hint: str = ""
 
 
-@dataclass
+@dataclass(eq=False)
 class ConfigError(FleetError):
     """fleet.yaml cannot be used: every problem found in it, in the order of its lines."""
 

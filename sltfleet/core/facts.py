@@ -1,4 +1,4 @@
-"""What is known of a host, as values. `core.probe` finds it out, `core.diagnosis` judges it, `core.installing` acts on it.
+"""What is known of a host, as values: `core.probe` finds it out, `core.diagnosis` judges, `core.installing` acts on it.
 
 Everything a host does not tell is None, empty or False: a missing tool is a fact, never a failure. Sizes are bytes.
 """
@@ -8,14 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-#: absent: nothing there yet. marked: ours, by its marker. foreign: marked by another project. unmarked: a folder without a
-#: marker. link: a symbolic link. other: no folder at all.
+#: What the runner's code is written for.
+OLDEST_PYTHON = (3, 8)
+
+#: absent: nothing there yet. marked: ours, by its marker. foreign: another project's. unmarked: a folder without a marker.
+#: link: a symbolic link. other: no folder at all.
 FolderState = Literal["absent", "marked", "foreign", "unmarked", "link", "other"]
 
 
 @dataclass(frozen=True)
 class Program:
-    """A command that is there: its path, and the first line of what it says of its version ("" where it was not asked)."""
+    """A command that is there: its path, and the first line that it says of its version ("" where it was not asked)."""
 
     path: str
     version: str = ""
@@ -41,7 +44,7 @@ class Cargo:
 
 @dataclass(frozen=True)
 class Compiler:
-    """A C compiler, which rustc needs as its linker. `says` is why a one-line program could not be linked ("" if it could)."""
+    """A C compiler, which rustc needs as its linker. `says` is why it could not link a one-line program, else ""."""
 
     name: str
     path: str
@@ -151,7 +154,8 @@ class HostFacts:
     @property
     def python(self) -> Python | None:
         """The python3 that the runner would be started with: the first that is new enough, else the first."""
-        return next((python for python in self.pythons if python.version >= OLDEST_PYTHON), next(iter(self.pythons), None))
+        new_enough = [python for python in self.pythons if python.version >= OLDEST_PYTHON]
+        return next(iter(new_enough or self.pythons), None)
 
     @property
     def cargo(self) -> Cargo | None:
@@ -162,7 +166,3 @@ class HostFacts:
     def linker(self) -> Compiler | None:
         """The compiler that rustc calls unless it is told otherwise, where it can link."""
         return next((compiler for compiler in self.compilers if compiler.name == "cc" and compiler.links), None)
-
-
-#: What the runner's code is written for.
-OLDEST_PYTHON = (3, 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from sltfleet.core.paths import HostPaths
@@ -13,6 +14,8 @@ from sltfleet.wire.format import FormatError
 
 #: So much is read from a host at a time.
 CHUNK_BYTES = 1024 * 1024
+
+_OFFSET = re.compile(r"[0-9]{1,18}")
 
 _FOLLOW = (
     ROOT_PRELUDE
@@ -38,6 +41,11 @@ class Followed:
     offset: int
     data: bytes
 
+    @property
+    def full(self) -> bool:
+        """Whether it is as long as a piece may be: there is more to read."""
+        return len(self.data) >= CHUNK_BYTES
+
 
 def follow_script(paths: HostPaths, run_id: str | None, name: str, offset: int) -> Script:
     """Return the script that reads the run's file `name` from byte `offset` on; a negative one counts from the end."""
@@ -48,14 +56,19 @@ def parse_followed(output: str) -> Followed | None:
     """Return the piece that a host sent, None where there is no run or no such file."""
     head, newline, body = output.partition("\n")
     run_id, _, offset = head.partition(" ")
-    if not newline or not is_run_id(run_id) or not offset.isdigit():
+    if not newline or not is_run_id(run_id) or not _OFFSET.fullmatch(offset):
         return None
     return Followed(run_id, int(offset), body.encode("utf-8", "surrogateescape"))
 
 
 def whole_lines(piece: Followed) -> tuple[list[bytes], int]:
-    """Return the complete lines of a piece that starts at a line, and the offset at which to go on reading."""
+    """Return the complete lines of a piece that starts at a line, and the offset at which to go on reading.
+
+    A line longer than a piece is given in parts: waiting for its end would be waiting for ever.
+    """
     end = piece.data.rfind(b"\n") + 1
+    if not end and piece.full:
+        end = len(piece.data)
     return piece.data[:end].splitlines(), piece.offset + end
 
 

@@ -19,16 +19,19 @@ done 2>/dev/null
 [ -n "$python" ] || { echo "python3 3.8 or newer is missing" >&2; exit 69; }
 """
 
-#: The archive's name is made from its content, but a full disk or a stranger may have changed it: checked before each start.
+#: The archive's name is made from its content, but a full disk or a stranger may have changed it: checked at each
+#: start.
 _PUT_ARCHIVE = """\
 archive=$root/bin/$2
 mkdir -p "$root/bin" || exit 73
 if [ ! -f "$archive" ] || [ "$(sha256sum <"$archive")" != "$3  -" ]; then
-  put_archive "$archive.$$" && mv -f "$archive.$$" "$archive" || exit 73
+  put_archive "$archive.$$" && mv -f "$archive.$$" "$archive" || { rm -f "$archive.$$"; exit 73; }
   [ "$(sha256sum <"$archive")" = "$3  -" ] || { echo "$archive does not have the content that was sent" >&2; exit 73; }
 fi
 """
 
+#: A launch that was refused leaves a folder with nothing but the spec: it is removed, so that the same id may be
+#: launched again (`--replace`) and no trace of a run stays that never was. `rmdir` spares everything else.
 _LAUNCH = (
     ROOT_PRELUDE
     + _FIND_PYTHON
@@ -37,6 +40,9 @@ _LAUNCH = (
 dir=$root/runs/$1
 mkdir -p "$root/runs" && mkdir "$dir" && put_spec "$dir/spec.json" || exit 73
 "$python" -E -S "$archive" launch "$dir"
+code=$?
+if [ "$code" -ne 0 ] && [ ! -e "$dir/runner.log" ]; then rm -f "$dir/spec.json"; rmdir "$dir"; fi 2>/dev/null
+exit "$code"
 """
 )
 
@@ -45,7 +51,7 @@ _STOP = (
     + """\
 [ -n "$1" ] || { read -r current <"$root/current" || exit 0; shift; set -- "$current" "$@"; } 2>/dev/null
 dir=$root/runs/$1
-[ -d "$dir" ] || exit 0
+[ -n "$1" ] && [ -d "$dir" ] || exit 0
 """
     + _FIND_PYTHON
     + _PUT_ARCHIVE

@@ -1,12 +1,13 @@
 """One poll of one host: the script that asks, the parser of its answer, and what the answer means.
 
-A poll is one round trip and starts nothing but `sh`, `cat` and `date` on the host: no Python, so that a fleet can be watched from
-many terminals without being disturbed.
+A poll is one round trip and starts nothing but `sh`, `cat`, `date` and `head` on the host: no Python, so that a fleet
+can be watched from many terminals without being disturbed.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 from sltfleet.core.errors import FleetError
@@ -17,9 +18,9 @@ from sltfleet.wire.codec import DecodeError
 from sltfleet.wire.format import FormatError
 from sltfleet.wire.state import FINISHED, Identity, State, identity_from_line, state_from_json
 
-#: The words that `status` shows. running: alive and working. finished: its budget, its passes or an error ended it. stopped: a
-#: person did. lost: the runner is gone and never said goodbye. stalled: alive, but it writes no state any more.
-#: unreachable: the host did not answer. idle: no run here.
+#: The words that `status` shows. running: alive and working. finished: its budget, its passes or an error ended it.
+#: stopped: a person did. lost: the runner is gone and never said goodbye. stalled: alive, but it writes no state any
+#: more. unreachable: the host did not answer. idle: no run here.
 RUNNING, DONE, STOPPED, LOST, STALLED, UNREACHABLE, IDLE = HOST_STATES = (
     "running",
     "finished",
@@ -39,6 +40,11 @@ STALLED_AFTER_S = 20.0
 #: A state file of 64 workers is 10 kB; one beyond this is not ours.
 MAX_STATE_BYTES = 8 * 1024 * 1024
 
+#: What `float` and `int` read exactly. (`str.isdigit` is also true of digits such as ² that they refuse.)
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
+
+#: The runner is looked at before its state is read: one that has just said goodbye is not taken for lost. Of
+#: /proc/PID/stat only what follows the command's name is sent, since a name may hold anything, line ends included.
 _POLL = (
     ROOT_PRELUDE
     + """\
@@ -46,12 +52,16 @@ run=$1
 if [ -z "$run" ]; then read -r run <"$root/current" || :; fi 2>/dev/null
 [ -n "$run" ] || exit 0
 dir=$root/runs/$run
+[ -d "$dir" ] || exit 0
 printf 'run %s\\n' "$run"
 printf 'boot %s\\n' "$(cat /proc/sys/kernel/random/boot_id)"
 printf 'clock %s\\n' "$(date +%s)"
 if read -r boot pid ticks <"$dir/identity"; then
   printf 'identity %s %s %s\\n' "$boot" "$pid" "$ticks"
-  case $pid in *[!0-9]*) ;; *) printf 'stat %s\\n' "$(cat "/proc/$pid/stat")" ;; esac
+  case $pid in
+    "" | *[!0-9]*) ;;
+    *) stat=$(cat "/proc/$pid/stat") && printf 'stat %s\\n' "${stat##*)}" ;;
+  esac
 fi 2>/dev/null
 printf 'state\\n'
 head -c "$2" "$dir/state.json" 2>/dev/null
@@ -101,8 +111,8 @@ def poll_script(paths: HostPaths, run_id: str | None) -> Script:
 
 def parse_poll(output: str) -> PollAnswer:
     """Return what a host answered; nothing in it is believed without a check, and nothing raises."""
-    head, _, body = output.partition("state\n")
-    fields = dict(line.split(" ", 1) for line in head.splitlines() if " " in line)
+    head, _, body = output.partition("\nstate\n")
+    fields = dict(line.split(" ", 1) for line in head.split("\n") if " " in line)
     run_id = fields.get("run", "").strip()
     if not run_id:
         return PollAnswer()
@@ -113,7 +123,7 @@ def parse_poll(output: str) -> PollAnswer:
     return PollAnswer(
         run_id=run_id,
         boot_id=fields.get("boot", "").strip(),
-        clock_s=float(clock) if clock.isdigit() else 0.0,
+        clock_s=float(clock) if _WHOLE_NUMBER.fullmatch(clock) else 0.0,
         identity=identity_from_line(fields.get("identity", "")),
         process=parse_stat(fields.get("stat", "")),
         state=state,
@@ -122,9 +132,9 @@ def parse_poll(output: str) -> PollAnswer:
 
 
 def parse_stat(line: str) -> ProcessStat | None:
-    """Return what /proc/PID/stat says (proc(5)); the command's name in it may have spaces and brackets of its own."""
+    """Return what /proc/PID/stat says (proc(5)), whole or from behind the command's name in parentheses on."""
     fields = line.rpartition(")")[2].split()
-    if len(fields) < 20 or not fields[19].isdigit():
+    if len(fields) < 20 or not _WHOLE_NUMBER.fullmatch(fields[19]):
         return None
     return ProcessStat(letter=fields[0], start_ticks=int(fields[19]))
 

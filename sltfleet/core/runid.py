@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-import time
+from datetime import datetime, timezone
 
 #: 20261123-120312-3f9a1c: UTC date and time, then six hex digits of chance.
 RUN_ID_PATTERN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}\Z")
 
 
 def new_run_id(now_s: float, chance: int) -> str:
-    """Return the id of a run that starts at `now_s` (seconds since the epoch); `chance` is a random number of 24 bits."""
-    return time.strftime("%Y%m%d-%H%M%S", time.gmtime(now_s)) + f"-{chance & 0xFFFFFF:06x}"
+    """Return the id of a run that starts at `now_s` (seconds since the epoch); `chance` is a random 24-bit number."""
+    return f"{datetime.fromtimestamp(now_s, timezone.utc):%Y%m%d-%H%M%S}-{chance & 0xFFFFFF:06x}"
 
 
 def is_run_id(text: str) -> bool:

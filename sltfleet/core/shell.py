@@ -1,8 +1,8 @@
 """The one place where text for a shell is made.
 
-Everywhere else a command is an argv, a list of words, or a `Script`: POSIX sh text that is a constant of this program, with its
-values apart, as arguments. A script goes to the host's `sh` on standard input, so the person's login shell (bash, zsh, fish,
-csh) sees nothing but the word `sh`, and nothing in the script is ever quoted twice.
+Everywhere else a command is an argv, a list of words, or a `Script`: POSIX sh text that is a constant of this program,
+with its values apart, as arguments. A script goes to the host's `sh` on standard input, so the person's login shell
+(bash, zsh, fish, csh) sees nothing but the word `sh`, and nothing in the script is ever quoted twice.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ esac
 class Script:
     """POSIX sh text and the arguments it sees as $1, $2, …: values are never pasted into the text.
 
-    `files` are handed over as well: for each name, a shell function `put_NAME PATH` that writes the bytes to a new file (umask
-    077). `watched` scripts find on descriptor 3 a stream that ends when the controller goes away or gives up.
+    `files` are handed over as well: for each name, a shell function `put_NAME PATH` that writes the bytes to a new file
+    (umask 077). `watched` scripts find on descriptor 3 a stream that ends when the controller goes away or gives up.
     """
 
     body: str
@@ -57,9 +57,9 @@ def join(argv: Iterable[str]) -> str:
 def script_input(script: Script, sentinel: str) -> bytes:
     """Return what `sh` gets on standard input to run `script`.
 
-    `sentinel` is printed first on both streams, on a line of its own: what comes before it was printed by start-up files.
-    The body is a function that is read whole before it runs, with /dev/null as its input: no command in it can eat
-    the script. Raises ValueError for a NUL in the body or in an argument.
+    `sentinel` is printed first on both streams, on a line of its own: what comes before it was printed by start-up
+    files. The body is a function that is read whole before it runs, with /dev/null as its input: no command in it can
+    eat the script. Raises ValueError for a NUL in the body or in an argument.
     """
     if "\0" in script.body:
         raise ValueError("a script cannot have a NUL character")
@@ -85,8 +85,8 @@ def after_sentinel(text: str, sentinel: str) -> tuple[str, str] | None:
 def rsync_rsh(argv: Iterable[str]) -> str:
     """Return the value of rsync's `-e` that makes it run `argv` before the host and the remote command.
 
-    rsync splits it at spaces, and knows single and double quotes but no backslash; a quote of the same kind is doubled inside
-    (rsync(1), `--rsh`). Raises ValueError for a word with a NUL.
+    rsync splits it at spaces, and knows single and double quotes but no backslash; a quote of the same kind is doubled
+    inside (rsync(1), `--rsh`). Raises ValueError for a word with a NUL.
     """
     words = []
     for word in argv:

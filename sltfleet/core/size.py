@@ -8,7 +8,7 @@ import re
 MAX_SIZE_BYTES = 2**60
 
 #: Also the JSON Schema's pattern, so it keeps to what Python's and ECMAScript's expressions have in common.
-SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(B|[kK]B|[MGT]B|[KMGT]iB)$"
+SIZE_PATTERN = r"^([0-9]+|[0-9]+(\.[0-9]+)? ?(B|[kK]B|[MGT]B|[KMGT]iB))$"
 
 _DECIMAL = {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "TB": 1000**4}
 _BINARY = {"KIB": 1024, "MIB": 1024**2, "GIB": 1024**3, "TIB": 1024**4}

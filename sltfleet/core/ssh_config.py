@@ -1,8 +1,8 @@
-"""What OpenSSH would do: the argv of `ssh -G` beside the parser of what it prints, and the argv of OpenSSH's own programs.
+"""What OpenSSH would do: the argv of `ssh -G` beside the parser of what it prints, and those of its other programs.
 
-`ssh -G DESTINATION` resolves Include, Match, Host patterns and the defaults; fabric and rsync are both given what it says. It
-prints some values as they stand in the file (`~`, `%h`, `${HOME}` in IdentityFile) and others resolved; `parse_settings` returns all of
-them resolved. Running `ssh -G` and reading the files are left to `transport.ssh`.
+`ssh -G DESTINATION` resolves Include, Match, Host patterns and the defaults; fabric and rsync are both given what it
+says. It prints some values as they stand in the file (`~`, `%h`, `${HOME}` in IdentityFile) and others resolved;
+`parse_settings` returns all of them resolved. Running `ssh -G` and reading the files are left to `transport.ssh`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ StrictHostKeyChecking = Literal["yes", "ask", "accept-new", "no"]
 
 @dataclass(frozen=True)
 class LocalUser:
-    """Who runs ssh here: what `~`, `%u` and `${NAME}` stand for. `home` is the account's, since OpenSSH ignores $HOME."""
+    """Who runs ssh here: what `~`, `%u`, `${NAME}` stand for. `home` is the account's, since OpenSSH ignores $HOME."""
 
     name: str
     uid: int
@@ -48,7 +48,7 @@ class Hop:
 
 @dataclass(frozen=True)
 class SshSettings:
-    """What `ssh -G` says about one destination. Paths have neither `~` nor tokens left; empty means that there is none."""
+    """What `ssh -G` says about one destination. Paths have neither `~` nor tokens left; empty means none."""
 
     #: As it was asked for, without the user.
     original_host: str
@@ -76,7 +76,7 @@ class SshSettings:
 
     @property
     def known_hosts_name(self) -> str:
-        """The name under which known_hosts has the host's key: an alias is taken as it is, a port other than 22 is added."""
+        """The host's name in known_hosts: an alias is taken as it is, a port other than 22 is added."""
         if self.host_key_alias:
             return self.host_key_alias
         return self.hostname if self.port == SSH_PORT else f"[{self.hostname}]:{self.port}"
@@ -85,7 +85,7 @@ class SshSettings:
 def settings_argv(
     destination: str, config_file: str | None, *, user: str | None = None, port: int | None = None
 ) -> list[str]:
-    """Return the argv that prints the settings for `destination`; `config_file` is for `-F`, None for ssh's own files."""
+    """Return the argv that prints the settings for `destination`; `config_file` is None for ssh's own files."""
     argv = ["ssh", "-G", *_config_words(config_file)]
     if user is not None:
         argv += ["-l", user]
@@ -130,7 +130,7 @@ def parse_settings(output: str, me: LocalUser) -> SshSettings:
         "j": jump,
     }
 
-    def paths(values: list[str]) -> tuple[str, ...]:
+    def expanded(values: list[str]) -> tuple[str, ...]:
         return tuple(_expand_path(value, tokens, me) for value in values if value != "none")
 
     return SshSettings(
@@ -138,15 +138,15 @@ def parse_settings(output: str, me: LocalUser) -> SshSettings:
         hostname=hostname,
         user=user,
         port=port,
-        identity_files=paths(identities),
-        certificate_files=paths(certificates),
+        identity_files=expanded(identities),
+        certificate_files=expanded(certificates),
         identities_only=_yes(single.get("identitiesonly")),
-        identity_agent=_agent_socket(single.get("identityagent", "SSH_AUTH_SOCK"), tokens, me),
+        identity_agent=_agent_socket(single.get("identityagent", "SSH_AUTH_SOCK"), me),
         proxy_jump=tuple(_hop(_expand_tokens(hop, tokens)) for hop in jump.split(",")) if jump else (),
         proxy_command=_expand_tokens(_optional(single.get("proxycommand")), tokens),
         proxy_use_fdpass=_yes(single.get("proxyusefdpass")),
-        user_known_hosts_files=paths(_split_paths(single.get("userknownhostsfile", ""))),
-        global_known_hosts_files=paths(_split_paths(single.get("globalknownhostsfile", ""))),
+        user_known_hosts_files=_known_hosts_files(single.get("userknownhostsfile", ""), me),
+        global_known_hosts_files=_known_hosts_files(single.get("globalknownhostsfile", ""), me),
         known_hosts_command=_optional(single.get("knownhostscommand")),
         strict_host_key_checking=_strictness(single.get("stricthostkeychecking", "ask")),
         host_key_alias=alias,
@@ -159,7 +159,8 @@ def parse_settings(output: str, me: LocalUser) -> SshSettings:
 def ssh_argv(settings: SshSettings, config_file: str | None) -> list[str]:
     """Return the argv of OpenSSH's client that rsync is given: it asks nothing, forwards nothing and does not hang.
 
-    ControlMaster stays as the person's config has it. `StrictHostKeyChecking no` becomes `accept-new`, as in `transport.hostkeys`.
+    ControlMaster stays as the person's config has it. `StrictHostKeyChecking no` becomes `accept-new`, as in
+    `transport.hostkeys`.
     """
     options = [
         "BatchMode=yes",
@@ -228,10 +229,11 @@ def _strictness(value: str) -> StrictHostKeyChecking:
     return "accept-new" if value == "accept-new" else "ask"
 
 
-def _split_paths(value: str) -> list[str]:
-    """Return the files of a list that `ssh -G` prints with spaces between and without quotes.
+def _known_hosts_files(value: str, me: LocalUser) -> tuple[str, ...]:
+    """Return the files of a list that `ssh -G` prints with its tokens resolved, spaces between, and no quotes.
 
-    Names with spaces cannot be told apart for certain: a word that does not begin like a path belongs to the one before it.
+    Names with spaces cannot be told apart for certain: a word that does not begin like a path belongs to the one
+    before it.
     """
     paths: list[str] = []
     for word in value.split(" "):
@@ -239,20 +241,24 @@ def _split_paths(value: str) -> list[str]:
             paths[-1] += f" {word}"
         else:
             paths.append(word)
-    return [path for path in paths if path]
+    return tuple(_expand_home(path, me) for path in paths if path and path != "none")
 
 
 def _expand_tokens(text: str, tokens: Mapping[str, str]) -> str:
-    """Return `text` with `%h` and the like resolved; a token that is not known stays, and shows in the error that follows."""
+    """Return `text` with `%h` and the like resolved; an unknown token stays, and shows in the error that follows."""
     return re.sub(r"%(.)", lambda found: tokens.get(found[1], found[0]), text)
 
 
 def _expand_path(text: str, tokens: Mapping[str, str], me: LocalUser) -> str:
     text = re.sub(r"\$\{(\w+)\}", lambda found: me.environment.get(found[1], found[0]), _expand_tokens(text, tokens))
+    return _expand_home(text, me)
+
+
+def _expand_home(text: str, me: LocalUser) -> str:
     return me.home + text[1:] if text == "~" or text.startswith("~/") else text
 
 
-def _agent_socket(value: str, tokens: Mapping[str, str], me: LocalUser) -> str:
+def _agent_socket(value: str, me: LocalUser) -> str:
     """Return the path of the agent's socket: IdentityAgent may be a path, `none`, `SSH_AUTH_SOCK` or `$NAME`."""
     if value == "none":
         return ""
@@ -260,7 +266,7 @@ def _agent_socket(value: str, tokens: Mapping[str, str], me: LocalUser) -> str:
         return me.environment.get("SSH_AUTH_SOCK", "")
     if value.startswith("$") and not value.startswith("${"):
         return me.environment.get(value[1:], "")
-    return _expand_path(value, tokens, me)
+    return _expand_home(value, me)  # `ssh -G` has resolved its tokens
 
 
 def _hop(text: str) -> Hop:

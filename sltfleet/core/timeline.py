@@ -1,7 +1,7 @@
 """What one run did on one host, as intervals on the run's clock: the input of `core.utilization`.
 
-A timeline is made from journal events (`timeline_of`) or from the rows of the results database, which hold the same. Seconds
-count from the run's start on the host's monotonic clock. Nothing is judged here.
+A timeline is made from journal events (`timeline_of`) or from the rows of the results database, which hold the same.
+Seconds count from the run's start on the host's monotonic clock. Nothing is judged here.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ class SampleSummary:
 
 @dataclass
 class Timeline:
-    """One run on one host. `last_s` is the time of the last thing known; `reason` is None until the runner said goodbye."""
+    """One run on one host. `last_s` is the time of the last thing known; `reason` is None until the runner said
+    goodbye.
+    """
 
     workers: int
     cores: float

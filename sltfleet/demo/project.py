@@ -17,7 +17,7 @@ hosts:
 {hosts}
 suites:
   sqllogictest:
-    build: {{test: sqllogictest_suite}}
+    build: {{test: sqllogictest_suite, locked: true}}
     units: {{kind: files, root: corpus, include: ["**/*.test"]}}
     env:
       SQLLOGICTEST_FILES: "{{unit}}"
@@ -35,7 +35,7 @@ suites:
     workdir: per-worker
     budget: 30s
   story:
-    build: {{test: sqllogictest_suite}}
+    build: {{test: sqllogictest_suite, locked: true}}
     units: {{kind: partitions, count: 120}}
     env:
       SQLLOGICTEST_WORKER_ID: "{{partition}}"

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from sltfleet.core.duration import format_duration
 from sltfleet.core.polling import HostStatus
 from sltfleet.report.sanitize import visible
-from sltfleet.report.status_tables import percent, problem_lines, status_table
+from sltfleet.report.status_tables import active, percent, problem_lines, status_table, time_left
 from sltfleet.report.terminal import is_live, tell, wants_color
 
 if TYPE_CHECKING:
@@ -54,10 +53,15 @@ class WatchDisplay:
 
             lines = [self._title, *status_table(statuses).splitlines(), *problem_lines(statuses), DETACH_HINT]
             self._live.update(Text.from_ansi("\n".join(lines), no_wrap=True, overflow="ellipsis"))
-        elif time.monotonic() - self._last_plain_s >= PLAIN_INTERVAL_S and any(status.state for status in statuses):
+        elif time.monotonic() - self._last_plain_s >= PLAIN_INTERVAL_S and any(map(_says_something, statuses)):
             self._last_plain_s = time.monotonic()
             for status in statuses:
                 tell(plain_line(status))
+
+
+def _says_something(status: HostStatus) -> bool:
+    """Whether a line on it is worth its place: a runner that has only just started has no numbers yet."""
+    return status.state is not None or bool(status.problem)
 
 
 DETACH_HINT = "Ctrl-C leaves the run running; `sltfleet status` shows it again, `sltfleet stop` ends it"
@@ -67,12 +71,13 @@ def plain_line(status: HostStatus) -> str:
     """Return one host's numbers as one line."""
     state = status.state
     if state is None:
-        return f"{visible(status.host)}: {status.condition}" + (f" ({visible(status.problem)})" if status.problem else "")
+        problem = f" ({visible(status.problem)})" if status.problem else ""
+        return f"{visible(status.host)}: {status.condition}{problem}"
     return (
-        f"{visible(status.host)}: {status.condition}, {state.active}/{state.workers} active, "
+        f"{visible(status.host)}: {status.condition}, {active(status)}/{state.workers} active, "
         f"occupancy {percent(state.occupancy)}, pass {state.pass_number}, "
         f"{state.units_covered}/{state.units_total} units, {state.attempts} attempts, {len(state.failing)} failing, "
-        f"{format_duration(max(0.0, state.budget_s - state.elapsed_s))} left"
+        f"time left {time_left(status)}"
     )
 
 

@@ -28,7 +28,7 @@ def log_line(host: str, event: Event | None, text: str, *, only_bad: bool) -> st
 
 
 def _attempt(event: AttemptFinished) -> str:
-    word = style(f"{event.outcome:>7}", _COLOURS.get(event.outcome, BAD))
+    word = style(f"{visible(event.outcome, limit=7):>7}", _COLOURS.get(event.outcome, BAD))
     message = event.message or (event.failed[0].message if event.failed else "")
     cases = f" ({len(event.failed)} of {len(event.failed) + len(event.passed)} cases)" if event.failed else ""
     reason = f": {visible(message, limit=160)}" if message else ""
@@ -40,11 +40,13 @@ def _attempt(event: AttemptFinished) -> str:
 
 def _other(event: Event) -> str | None:
     if isinstance(event, RunStarted):
-        return f"run {event.run_id}: {len(event.units)} units, {event.workers} workers, {format_duration(event.budget_s)}"
+        size = f"{len(event.units)} units, {event.workers} workers, {format_duration(event.budget_s)}"
+        return f"run {visible(event.run_id, limit=40)}: {size}"
     if isinstance(event, PassFinished):
         return f"pass {event.pass_number} complete after {format_duration(event.t)}"
     if isinstance(event, RunFinished):
-        return f"run ended ({event.reason}): {event.attempts} attempts, {event.covered} units covered"
+        reason = visible(event.reason, limit=40)
+        return f"run ended ({reason}): {event.attempts} attempts, {event.covered} units covered"
     if isinstance(event, Note):
         return visible(event.text)
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 
 from sltfleet.core.errors import ConfigError, FleetError
 from sltfleet.report.sanitize import visible
@@ -12,9 +13,9 @@ from sltfleet.report.terminal import BAD, GOOD, WARN, style, tell
 MAX_DETAIL_LINES = 60
 
 
-def show_error(error: FleetError) -> None:
-    """Print an error to stderr, in colour where that is a terminal and NO_COLOR is not set."""
-    for line in error_lines(error):
+def show_error(error: FleetError, hosts: Sequence[str] = ()) -> None:
+    """Print an error to stderr; `hosts` are all that have it, where that is more than its own."""
+    for line in error_lines(error, hosts):
         tell(line)
 
 
@@ -26,6 +27,11 @@ def show_defect(error: Exception) -> None:
     tell(f"  {_label('next')} run it again with -v for the traceback, and report that")
 
 
+def show_traceback(error: BaseException) -> None:
+    """Print the traceback of an error, for `-v`."""
+    tell(visible("".join(traceback.format_exception(error)).rstrip("\n"), one_line=False))
+
+
 def show_warning(text: str, fix: str = "") -> None:
     """Print something that a person should know, and that stops nothing."""
     tell(f"{_label('warning')} {visible(text)}")
@@ -33,11 +39,12 @@ def show_warning(text: str, fix: str = "") -> None:
         tell(f"  {_label('next')} {visible(fix)}")
 
 
-def error_lines(error: FleetError) -> list[str]:
+def error_lines(error: FleetError, hosts: Sequence[str] = ()) -> list[str]:
     """Return the lines that tell of an error."""
     if isinstance(error, ConfigError) and error.problems:
         return _config_lines(error)
-    place = f"{visible(error.host)}: " if error.host else ""
+    places = ", ".join(visible(host) for host in hosts or (error.host,) if host)
+    place = f"{places}: " if places else ""
     lines = [f"{_label('error')} {place}{visible(error.what)}"]
     if error.why:
         lines += _labelled("why", error.why)
@@ -56,7 +63,8 @@ def _config_lines(error: ConfigError) -> list[str]:
     for problem in error.problems:
         hint = f"; {visible(problem.hint)}" if problem.hint else ""
         key = f"{visible(problem.key)}: " if problem.key else ""
-        lines.append(f"  {visible(error.path)}:{problem.line}:{problem.column}: {key}{visible(problem.message)}{hint}")
+        place = f":{problem.line}:{problem.column}" if problem.line else ""
+        lines.append(f"  {visible(error.path)}{place}: {key}{visible(problem.message)}{hint}")
     if error.fix:
         lines += _labelled("next", error.fix)
     return lines

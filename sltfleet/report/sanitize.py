@@ -1,8 +1,9 @@
-"""Makes text from hosts and tests safe to show: what a terminal would obey, or a reader would not see, becomes visible.
+"""Makes text from hosts and tests safe to show: what a terminal would obey, or a reader would not see, becomes
+visible.
 
-Escape sequences (CSI, OSC and the rest) begin with ESC or a C1 control; with those replaced the remainder is plain text. Bidi
-overrides, zero-width characters and lone surrogates are written as escapes. Letters, marks and symbols of any script stay.
-This is for eyes only: nothing reads the result back.
+Escape sequences (CSI, OSC and the rest) begin with ESC or a C1 control; with those replaced the remainder is plain
+text. Bidi overrides, zero-width characters and lone surrogates are written as escapes. Letters, marks and symbols of
+any script stay. This is for eyes only: nothing reads the result back.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import unicodedata
 #: Control, format, surrogate, private-use, unassigned; line and paragraph separators.
 _HIDDEN_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 
-#: Letters, marks and symbols that have no width or no ink (Unicode's Default_Ignorable_Code_Point, and the blank Braille cell).
+#: Letters, marks and symbols without width or ink: Unicode's Default_Ignorable_Code_Point, and the blank Braille cell.
 _INKLESS = frozenset((0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0, *range(0x180B, 0x1810)))
 
 _ELLIPSIS = "…"

@@ -15,11 +15,44 @@ from sltfleet.report.sanitize import visible
 from sltfleet.report.terminal import BAD, DIM, GOOD, WARN, style
 from sltfleet.wire.outcome import BAD as BAD_OUTCOMES
 from sltfleet.wire.outcome import OUTCOMES
+from sltfleet.wire.state import RUNNING as PHASE_RUNNING
 from sltfleet.wire.state import State
 
 _COLOURS = {RUNNING: GOOD, DONE: GOOD, STOPPED: WARN, STALLED: BAD, LOST: BAD, UNREACHABLE: BAD}
 
-_HEADERS = ("host", "state", "active", "occupancy", "cpu", "pass", "covered", "attempts", "cases", "failing", "time left")
+_NUMBER_KEYS = (
+    "suite",
+    "workers",
+    "active",
+    "occupancy",
+    "cpu_percent",
+    "pass",
+    "units_total",
+    "units_covered",
+    "attempts",
+    "outcomes",
+    "cases_passed",
+    "cases_failed",
+    "failing",
+    "elapsed_s",
+    "budget_s",
+    "reason",
+    "worker_states",
+)
+
+_HEADERS = (
+    "host",
+    "state",
+    "active",
+    "occupancy",
+    "cpu",
+    "pass",
+    "covered",
+    "attempts",
+    "cases",
+    "failing",
+    "time left",
+)
 
 
 def status_table(statuses: Sequence[HostStatus]) -> str:
@@ -52,10 +85,14 @@ def status_json(statuses: Sequence[HostStatus]) -> dict[str, object]:
 
 
 def problem_lines(statuses: Sequence[HostStatus]) -> list[str]:
-    """Return a line per host that has something to say beside its numbers."""
-    return [
-        f"{style(visible(status.host), bold=True)}: {visible(status.problem)}" for status in statuses if status.problem
-    ]
+    """Return the lines of the hosts that have something to say beside their numbers, with what to do about it."""
+    lines = []
+    for status in statuses:
+        if status.problem:
+            lines.append(f"{style(visible(status.host), bold=True)}: {visible(status.problem)}")
+        if status.error is not None and status.error.fix:
+            lines.append(f"  {style('next:', GOOD)} {visible(status.error.fix)}")
+    return lines
 
 
 def percent(share: float) -> str:
@@ -63,9 +100,25 @@ def percent(share: float) -> str:
     return f"{min(share, 0.999) * 100:.1f} %" if 0.999 < share < 1.0 else f"{share * 100:.1f} %"
 
 
-def cases_failed(statuses: Sequence[HostStatus]) -> int:
+def bad_attempts(statuses: Sequence[HostStatus]) -> int:
     """Return how many attempts did not pass, over all hosts: what makes a watched run end with exit code 1."""
-    return sum(_bad(status.state) for status in statuses if status.state is not None)
+    states = [status.state for status in statuses if status.state is not None]
+    return sum(count for state in states for outcome, count in state.outcomes.items() if outcome in BAD_OUTCOMES)
+
+
+def active(status: HostStatus) -> int:
+    """Return how many workers are busy: none where the runner is gone, whatever it said last."""
+    return 0 if status.state is None or status.condition == LOST else status.state.active
+
+
+def time_left(status: HostStatus) -> str:
+    """Return how long the run still lasts, or why it has ended; "-" where nobody can say."""
+    state = status.state
+    if state is None or status.condition == LOST:
+        return "-"
+    if state.phase != PHASE_RUNNING:
+        return visible(state.reason or state.phase, limit=20)
+    return format_duration(_left_s(state))
 
 
 def _row(status: HostStatus) -> tuple[str, ...]:
@@ -78,7 +131,7 @@ def _row(status: HostStatus) -> tuple[str, ...]:
     return (
         name,
         condition,
-        f"{state.active}/{state.workers}",
+        f"{active(status)}/{state.workers}",
         percent(state.occupancy),
         cpu,
         str(state.pass_number),
@@ -86,7 +139,7 @@ def _row(status: HostStatus) -> tuple[str, ...]:
         str(state.attempts),
         str(state.cases_passed + state.cases_failed),
         _failing(len(state.failing)),
-        _time_left(state),
+        time_left(status),
     )
 
 
@@ -98,65 +151,72 @@ def _fleet_row(statuses: Sequence[HostStatus]) -> tuple[str, ...]:
     return (
         style("fleet", bold=True),
         f"{len(states)} of {len(statuses)}",
-        f"{sum(state.active for state in states)}/{sum(state.workers for state in states)}",
-        percent(sum(state.busy_s for state in states) / span_s) if span_s else "-",
+        f"{sum(map(active, statuses))}/{sum(state.workers for state in states)}",
+        percent(min(1.0, sum(state.busy_s for state in states) / span_s)) if span_s > 0 else "-",
         f"{sum(cpus) / len(cpus):.0f} %" if cpus else "-",
         str(min((state.pass_number for state in states), default="-")),
         f"{sum(state.units_covered for state in states)}/{sum(state.units_total for state in states)}",
         str(sum(state.attempts for state in states)),
         str(sum(state.cases_passed + state.cases_failed for state in states)),
         _failing(len(failing)),
-        max((_time_left(state) for state in states), default="-"),
+        _fleet_time_left(statuses),
     )
+
+
+def _fleet_time_left(statuses: Sequence[HostStatus]) -> str:
+    going_on = [
+        status.state
+        for status in statuses
+        if status.state is not None and status.state.phase == PHASE_RUNNING and status.condition != LOST
+    ]
+    if going_on:
+        return format_duration(max(map(_left_s, going_on)))
+    said = {time_left(status) for status in statuses} - {"-"}
+    return said.pop() if len(said) == 1 else "-"
 
 
 def _failing(count: int) -> str:
     return style(str(count), BAD) if count else "0"
 
 
-def _time_left(state: State) -> str:
-    if state.phase != RUNNING:
-        return state.reason or state.phase
-    return format_duration(max(0.0, state.budget_s - state.elapsed_s))
-
-
-def _bad(state: State) -> int:
-    return sum(count for outcome, count in state.outcomes.items() if outcome in BAD_OUTCOMES)
+def _left_s(state: State) -> float:
+    return max(0.0, state.budget_s - state.elapsed_s)
 
 
 def _host_json(status: HostStatus) -> dict[str, object]:
+    """Return one host's object: every key is always there, null where there is nothing to tell."""
     state = status.state
     value: dict[str, object] = {"host": status.host, "state": status.condition, "run": status.run_id}
-    if status.problem:
-        value["problem"] = status.problem
-    if state is None:
-        return value
-    value.update(
-        suite=state.suite,
-        workers=state.workers,
-        active=state.active,
-        occupancy=round(state.occupancy, 5),
-        cpu_percent=state.cpu_percent,
-        units_total=state.units_total,
-        units_covered=state.units_covered,
-        attempts=state.attempts,
-        outcomes={outcome: state.outcomes[outcome] for outcome in OUTCOMES if state.outcomes.get(outcome)},
-        cases_passed=state.cases_passed,
-        cases_failed=state.cases_failed,
-        failing=list(state.failing),
-        elapsed_s=round(state.elapsed_s, 3),
-        budget_s=state.budget_s,
-        reason=state.reason,
-    )
-    value["pass"] = state.pass_number
-    value["worker_states"] = [
-        {
-            "worker": worker.worker,
-            "unit": worker.unit,
-            "since_s": worker.since_s,
-            "attempts": worker.attempts,
-            "busy_s": round(worker.busy_s, 3),
-        }
-        for worker in state.worker_states
-    ]
-    return value
+    numbers = dict.fromkeys(_NUMBER_KEYS) if state is None else _numbers(state) | {"active": active(status)}
+    return {**value, **numbers, "problem": status.problem or None}
+
+
+def _numbers(state: State) -> dict[str, object]:
+    return {
+        "suite": state.suite,
+        "workers": state.workers,
+        "active": state.active,
+        "occupancy": round(state.occupancy, 5),
+        "cpu_percent": state.cpu_percent,
+        "pass": state.pass_number,
+        "units_total": state.units_total,
+        "units_covered": state.units_covered,
+        "attempts": state.attempts,
+        "outcomes": {outcome: state.outcomes[outcome] for outcome in OUTCOMES if state.outcomes.get(outcome)},
+        "cases_passed": state.cases_passed,
+        "cases_failed": state.cases_failed,
+        "failing": list(state.failing),
+        "elapsed_s": round(state.elapsed_s, 3),
+        "budget_s": state.budget_s,
+        "reason": state.reason,
+        "worker_states": [
+            {
+                "worker": worker.worker,
+                "unit": worker.unit,
+                "since_s": worker.since_s,
+                "attempts": worker.attempts,
+                "busy_s": round(worker.busy_s, 3),
+            }
+            for worker in state.worker_states
+        ],
+    }

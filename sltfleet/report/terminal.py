@@ -1,7 +1,8 @@
-"""Where text goes: standard output for results, standard error for progress and problems; colour only where it is wanted."""
+"""Where text goes: results to standard output, progress and problems to standard error; colour where it is wanted."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from typing import IO
@@ -29,6 +30,11 @@ def is_live(stream: IO[str] | None = None) -> bool:
 def say(text: str = "") -> None:
     """Print a result."""
     click.echo(text, color=wants_color(sys.stdout))
+
+
+def say_json(value: object) -> None:
+    """Print a JSON value. Escaped as it is, it cannot carry a control character to the terminal."""
+    say(json.dumps(value, indent=2))
 
 
 def tell(text: str) -> None:

@@ -1,7 +1,8 @@
 """What became of the runs: fetched journals, and the database that is made from them.
 
 - `journal`: reads a journal file that a hostile or broken host may have written.
-- `store`: the SQLite database: opening, rebuilding, and importing journals; `schema`: its tables; `rows`: one event's rows.
+- `database`: the SQLite file, its tables and its version.
+- `store`: importing journals into it; `rows`: one event's rows.
 - `queries`: outcomes, failing cases, flaky units, slowest units, utilization.
 - `history`: what earlier runs know of a unit, for the next run's schedule.
 - `model`: the values that the queries return and the reports show.

@@ -1,7 +1,7 @@
 """Reads a journal that was fetched from a host, piece by piece, without trusting it.
 
-A torn last line is left for later. A complete line that is no event ends the reading: what stands before is kept, and `Damage`
-says at which byte it ended. Lengths, counts and numbers beyond anything a runner writes are damage as well.
+A torn last line is left for later. A complete line that is no event ends the reading: what stands before is kept, and
+`Damage` says at which byte it ended. Lengths, counts and numbers beyond anything a runner writes are damage as well.
 What the events mean is `core.timeline`'s and `results.store`'s.
 """
 
@@ -48,7 +48,7 @@ class Damage:
     problem: str
 
     def __str__(self) -> str:
-        return f"the journal is damaged at byte {self.offset}: {self.problem}"
+        return f"the journal cannot be read beyond byte {self.offset}: {self.problem}"
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,9 @@ def read_piece(path: Path, offset: int, *, max_events: int = CHUNK_EVENTS) -> Pi
                 offset += len(line)
                 read_bytes += len(line)
     except OSError as error:
-        raise RunError("cannot read a journal", f"{path}: {error.strerror or error}", "`sltfleet fetch` again") from error
+        raise RunError(
+            "cannot read a journal", f"{path}: {error.strerror or error}", "`sltfleet fetch` again"
+        ) from error
     return Piece(tuple(events), offset, True)
 
 
@@ -131,7 +133,9 @@ def first_line(path: Path) -> bytes:
             line = file.readline(MAX_LINE_BYTES + 1)
             return line if line.endswith(b"\n") else b""
     except OSError as error:
-        raise RunError("cannot read a journal", f"{path}: {error.strerror or error}", "`sltfleet fetch` again") from error
+        raise RunError(
+            "cannot read a journal", f"{path}: {error.strerror or error}", "`sltfleet fetch` again"
+        ) from error
 
 
 def checked_event(line: bytes, *, first: bool) -> Event:

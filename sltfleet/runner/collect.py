@@ -13,7 +13,7 @@ import stat
 from types import FrameType
 from typing import Iterator, Mapping, Optional, Tuple
 
-from sltfleet.runner.files import remove_file
+from sltfleet.runner.files import read_up_to, remove_file
 from sltfleet.runner.outputs import GrowingOutput
 from sltfleet.runner.verdicts import (
     MAX_JSON_BYTES,
@@ -81,7 +81,7 @@ class Collector:
             return unreadable(f"{what} was not written (exit code {exit_code})")
         except OSError as error:
             return unreadable(f"{what} cannot be opened: {error.strerror}")
-        with open(fd, "rb") as file:
+        try:
             info = os.fstat(fd)
             if not stat.S_ISREG(info.st_mode):
                 return unreadable(f"{what} is not a regular file")
@@ -89,10 +89,11 @@ class Collector:
                 return unreadable(f"{what} is older than the attempt, and could not be removed before it")
             if info.st_size > MAX_JSON_BYTES:
                 return unreadable(f"{what} is too large: {info.st_size} bytes")
-            try:
-                document = file.read(MAX_JSON_BYTES)
-            except OSError as error:
-                return unreadable(f"{what} cannot be read: {error.strerror}")
+            document = read_up_to(fd, info.st_size)
+        except OSError as error:
+            return unreadable(f"{what} cannot be read: {error.strerror}")
+        finally:
+            os.close(fd)
         return judge_json(rule, exit_code, document)
 
 

@@ -23,11 +23,40 @@ def write_file(path: str, data: bytes) -> None:
         raise
 
 
+def overwrite_json(path: str, data: bytes) -> bool:
+    """Write a JSON text over the one that is there, within the blocks that it has already: for a disk that is full.
+
+    What is longer than the new text becomes white space. Returns False where the blocks do not suffice. Raises OSError.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        info = os.fstat(fd)
+        if len(data) > info.st_blocks * 512:
+            return False
+        write_all(fd, data + b" " * (info.st_size - len(data)))
+        return True
+    finally:
+        os.close(fd)
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write all of `data`. Raises OSError."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def read_up_to(fd: int, count: int, offset: int = 0) -> bytes:
+    """Return up to `count` bytes from `offset` on, fewer only where the file ends. Raises OSError."""
+    parts = []
+    while count > 0:
+        part = os.pread(fd, count, offset)
+        if not part:
+            break
+        parts.append(part)
+        offset += len(part)
+        count -= len(part)
+    return b"".join(parts)
 
 
 def remove_file(path: str) -> None:

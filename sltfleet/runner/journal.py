@@ -49,9 +49,11 @@ class Journal:
 
     def add(self, event: Event) -> None:
         """Let an event wait for the next flush."""
-        if self._lost and self._waiting_bytes < self._max_waiting_bytes // 2:
+        if self._lost and self.empty:
             lost, self._lost = self._lost, 0
-            self.add(Note(t=event.t, text=f"{lost} journal lines were lost: {self.trouble or 'too many waited'}"))
+            self.add(
+                Note(t=event.t, text=f"{lost} journal lines were lost: too many waited for a disk that took nothing")
+            )
         line = event_to_line(event)
         self._waiting.append((isinstance(event, Sample), line))
         self._waiting_bytes += len(line)

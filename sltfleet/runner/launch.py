@@ -6,19 +6,21 @@ The runner gets a session of its own, /dev/null as input, the log as output and 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from typing import List, Union
+from typing import List, Optional, Union
 
 from sltfleet.runner.files import FILE_MODE, make_folder, tail
 from sltfleet.runner.locks import is_locked, try_lock
 from sltfleet.runner.paths import ProjectPaths, RunPaths
 from sltfleet.runner.processes import is_alive
 from sltfleet.runner.specfile import SpecError, read_spec
+from sltfleet.runner.stop import end_attempts
 from sltfleet.runner.tree import WrongBinaryError, copy_binary, snapshot
 from sltfleet.runner.units import resolve_units
 from sltfleet.runner.views import make_targets, make_view
@@ -125,12 +127,12 @@ def _start(spec: Spec, paths: RunPaths, units: int, archive: str) -> Union[Launc
             return Refused("start", f"the runner ended with exit code {exit_code}: {log_tail}", f"see {paths.log}")
         time.sleep(_POLL_S)
     process.kill()
+    process.wait()
+    end_attempts(paths.root)
     return Refused("start", f"the runner did not start within {START_LIMIT_S:g} s", f"see {paths.log}")
 
 
-def _state_of(paths: RunPaths, pid: int) -> Union[State, None]:
-    import json
-
+def _state_of(paths: RunPaths, pid: int) -> Optional[State]:
     try:
         with open(paths.state, "rb") as file:
             state = state_from_json(json.loads(file.read()))

@@ -19,7 +19,7 @@ from typing import Dict, List, Mapping, Optional, Tuple
 from sltfleet.runner.artifacts import Artifacts
 from sltfleet.runner.collect import Collector
 from sltfleet.runner.dispatch import Dispatcher
-from sltfleet.runner.files import make_folder, write_file
+from sltfleet.runner.files import make_folder, overwrite_json, write_file
 from sltfleet.runner.journal import Journal
 from sltfleet.runner.messages import (
     Action,
@@ -89,7 +89,7 @@ class Loop:
         self._outputs = Outputs(paths.slots, spec.limits.output_bytes)
         self._artifacts = Artifacts(paths, spec.limits.artifacts_bytes, spec.limits.output_bytes)
         self._spawner = Spawner(spec, paths, environment)
-        self._orphans = Orphans(spec.run_id)
+        self._orphans = Orphans(paths.root)
         self._sampler = Sampler()
         #: The running attempts by pid, and what collects their verdicts.
         self._running: Dict[int, Tuple[Attempt, Collector]] = {}
@@ -278,11 +278,15 @@ class Loop:
             self._now(),
             error,
         )
+        data = json.dumps(state.to_json(), separators=(",", ":")).encode("ascii") + b"\n"
         try:
-            write_file(self._paths.state, json.dumps(state.to_json(), separators=(",", ":")).encode("ascii") + b"\n")
+            write_file(self._paths.state, data)
             self._state_trouble = ""
         except OSError as problem:
-            self._state_trouble = f"the state file could not be written: {problem.strerror}"
+            self._state_trouble = f"the state file cannot be written aside: {problem.strerror}"
+            # On a full disk a person must see this trouble, even though a reader may now see a torn file.
+            with contextlib.suppress(OSError):
+                overwrite_json(self._paths.state, data)
 
     def _run_started(self, cores: float, memory_bytes: int) -> wire.RunStarted:
         spec = self._spec

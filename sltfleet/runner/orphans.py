@@ -17,8 +17,8 @@ from sltfleet.runner.processes import children, mark_of, read_stat
 class Orphans:
     """Knows the running attempts, and ends what belongs to none of them."""
 
-    def __init__(self, run_id: str) -> None:
-        self._run_id = run_id
+    def __init__(self, run_dir: str) -> None:
+        self._run_dir = run_dir
         #: The running attempts: the main process' pid (and process group) -> the attempt's number and start ticks.
         self._attempts: Dict[int, int] = {}
         self._start_ticks: Dict[int, int] = {}
@@ -74,9 +74,9 @@ class Orphans:
             return True  # over already: it is only to be reaped
         if stat.group in self._attempts:
             return True
-        run_id, _, number = mark_of(pid).rpartition(":")
-        if run_id == self._run_id and number.isdigit():
-            return int(number) in self._attempts.values()
+        mark = mark_of(pid)
+        if mark is not None and mark.run_dir == self._run_dir:
+            return mark.attempt in self._attempts.values()
         return any(self._started_at(attempt) <= stat.start_ticks for attempt in self._attempts)
 
     def _started_at(self, pid: int) -> int:

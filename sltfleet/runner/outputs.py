@@ -13,7 +13,7 @@ import os
 from typing import Dict, List, Optional, Tuple
 
 from sltfleet.runner import linux
-from sltfleet.runner.files import FILE_MODE, remove_file, write_all
+from sltfleet.runner.files import FILE_MODE, read_up_to, remove_file, write_all
 
 _BLOCK_BYTES = 64 * 1024
 
@@ -75,10 +75,10 @@ class GrowingOutput:
         try:
             size = os.fstat(fd).st_size
             if size <= 2 * self._half_bytes and not self._cut_bytes:
-                return _read(fd, size, 0), False
-            head = _read(fd, self._half_bytes, 0)
+                return read_up_to(fd, size), False
+            head = read_up_to(fd, self._half_bytes)
             rest = max(self._half_bytes, size - self._half_bytes)
-            tail = (self._saved_tail + _read(fd, self._half_bytes, rest))[-self._half_bytes :]
+            tail = (self._saved_tail + read_up_to(fd, self._half_bytes, rest))[-self._half_bytes :]
         finally:
             os.close(fd)
         missing = size + self._cut_bytes - len(head) - len(tail)
@@ -162,15 +162,3 @@ def store(output: GrowingOutput, path: str) -> Tuple[int, bool]:
         os.close(fd)
     remove_file(output.path)
     return len(data), truncated
-
-
-def _read(fd: int, count: int, offset: int) -> bytes:
-    parts: List[bytes] = []
-    while count > 0:
-        part = os.pread(fd, count, offset)
-        if not part:
-            break
-        parts.append(part)
-        offset += len(part)
-        count -= len(part)
-    return b"".join(parts)

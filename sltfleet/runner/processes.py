@@ -1,7 +1,7 @@
 """Processes, as /proc tells of them: who a process is, whether it still lives, which attempt it belongs to.
 
 A pid alone is never enough: it may belong to a stranger by now. So a runner is known by boot id, pid and start ticks
-(`Identity`), and whatever an attempt starts by the environment variable MARK, which children inherit.
+(`Identity`), and whatever an attempt starts by the environment variables MARK and FOLDER_MARK, which children inherit.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from sltfleet.wire.state import Identity
 
 #: Set for every attempt, to `RUN_ID:ATTEMPT`.
 MARK = "SLTFLEET_ATTEMPT"
+
+#: Set for every attempt, to the run's folder: one machine may serve as several hosts of the same run.
+FOLDER_MARK = "SLTFLEET_RUN_DIR"
 
 
 @dataclass(frozen=True)
@@ -76,18 +79,31 @@ def is_alive(identity: Identity) -> bool:
     return stat is not None and stat.start_ticks == identity.start_ticks and stat.alive
 
 
-def mark_of(pid: int) -> str:
-    """Return the value of MARK in the environment that the process was started with, "" where there is none."""
+@dataclass(frozen=True)
+class Mark:
+    """To which run's folder and which attempt a process belongs."""
+
+    run_dir: str
+    attempt: int
+
+
+def parse_mark(environ: bytes) -> Optional[Mark]:
+    """Return the mark in the content of /proc/PID/environ, None where there is none."""
+    names = (MARK.encode("ascii") + b"=", FOLDER_MARK.encode("ascii") + b"=")
+    found = {name: entry[len(name) :] for entry in environ.split(b"\0") for name in names if entry.startswith(name)}
+    number = found.get(names[0], b"").rpartition(b":")[2]
+    if len(found) != 2 or not number.isdigit():
+        return None
+    return Mark(os.fsdecode(found[names[1]]), int(number))
+
+
+def mark_of(pid: int) -> Optional[Mark]:
+    """Return the mark in the environment that the process was started with, None where there is none."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            environ = file.read()
+            return parse_mark(file.read())
     except OSError:
-        return ""
-    prefix = MARK.encode("ascii") + b"="
-    for entry in environ.split(b"\0"):
-        if entry.startswith(prefix):
-            return entry[len(prefix) :].decode("utf-8", "replace")
-    return ""
+        return None
 
 
 def all_pids() -> Iterator[int]:
@@ -97,15 +113,16 @@ def all_pids() -> Iterator[int]:
             yield int(name)
 
 
-def marked(run_id: str) -> List[int]:
-    """Return our own living processes that belong to an attempt of the run."""
+def marked(run_dir: str) -> List[int]:
+    """Return our own living processes that belong to an attempt of the run in that folder."""
     found: List[int] = []
     for pid in all_pids():
         try:
             ours = os.stat(f"/proc/{pid}").st_uid == os.geteuid()
         except OSError:
             continue
-        if ours and pid != os.getpid() and mark_of(pid).rpartition(":")[0] == run_id:
+        mark = mark_of(pid) if ours and pid != os.getpid() else None
+        if mark is not None and mark.run_dir == run_dir:
             stat = read_stat(pid)
             if stat is not None and stat.alive:
                 found.append(pid)

@@ -15,7 +15,7 @@ from typing import Dict, List, Mapping, Tuple
 
 from sltfleet.runner.messages import Attempt
 from sltfleet.runner.paths import RunPaths
-from sltfleet.runner.processes import MARK
+from sltfleet.runner.processes import FOLDER_MARK, MARK
 from sltfleet.runner.tree import library_folders
 from sltfleet.runner.units import Unit
 from sltfleet.wire.spec import Spec
@@ -40,7 +40,7 @@ def template_values(spec: Spec, unit: Unit, attempt: Attempt, remaining_s: float
 
 
 def attempt_environment(
-    base: Mapping[str, str], spec: Spec, attempt: Attempt, values: Mapping[str, str], folder: str
+    base: Mapping[str, str], spec: Spec, attempt: Attempt, values: Mapping[str, str], folder: str, run_dir: str
 ) -> Dict[str, str]:
     """Return the environment of an attempt that runs in `folder`, on top of `base`. Raises TemplateError."""
     environment = dict(base)
@@ -52,6 +52,7 @@ def attempt_environment(
     for name, text in spec.env.items():
         environment[name] = expand_template(text, values)
     environment[MARK] = f"{spec.run_id}:{attempt.number}"
+    environment[FOLDER_MARK] = run_dir
     return environment
 
 
@@ -75,7 +76,7 @@ class Spawner:
         """Start an attempt that prints into the file `output`. Returns its pid. Raises OSError and TemplateError."""
         folder = self.folder(attempt.worker)
         arguments: List[str] = [self._binary, *(expand_template(text, values) for text in self._spec.args)]
-        environment = attempt_environment(self._base, self._spec, attempt, values, folder)
+        environment = attempt_environment(self._base, self._spec, attempt, values, folder, self._paths.root)
         if folder != self._folder:  # posix_spawn has no working directory, so the runner goes there itself
             os.chdir(folder)
             self._folder = folder

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
+from sltfleet.runner.sampler import cores
 from sltfleet.wire.codec import DecodeError
 from sltfleet.wire.format import FormatError
 from sltfleet.wire.globs import GlobError, compile_glob
@@ -22,7 +24,7 @@ class SpecError(Exception):
 
 
 def read_spec(path: str) -> Spec:
-    """Return the checked specification in a file. Raises SpecError."""
+    """Return the checked specification in a file; no workers mean as many as there are cores. Raises SpecError."""
     try:
         with open(path, "rb") as file:
             raw: object = json.loads(file.read())
@@ -34,7 +36,7 @@ def read_spec(path: str) -> Spec:
         raise SpecError(path, str(error)) from None
     except (ValueError, RecursionError) as error:
         raise SpecError(path, f"is not a valid specification: {error}") from None
-    return spec
+    return spec if spec.workers else dataclasses.replace(spec, workers=max(1, int(cores())))
 
 
 def check_spec(spec: Spec) -> None:
@@ -68,8 +70,8 @@ def check_spec(spec: Spec) -> None:
 def _check_numbers(spec: Spec) -> None:
     if spec.workdir not in ("shared", "per-worker"):
         raise ValueError(f"workdir {spec.workdir!r} is neither 'shared' nor 'per-worker'")
-    if not 1 <= spec.workers <= 4096:
-        raise ValueError(f"{spec.workers} workers: 1 to 4096 can be run")
+    if not 0 <= spec.workers <= 4096:
+        raise ValueError(f"{spec.workers} workers: 1 to 4096 can be run, or 0 for all cores")
     if isinstance(spec.units, PartitionUnits) and not 1 <= spec.units.count <= 10_000_000:
         raise ValueError(f"{spec.units.count} partitions: 1 to 10,000,000 can be run")
     if spec.budget_s <= 0 or spec.limits.timeout_s <= 0 or spec.limits.kill_after_s < 0:

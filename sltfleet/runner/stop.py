@@ -30,7 +30,7 @@ def stop(run_dir: str, timeout_s: float) -> Stopped:
     run_id = os.path.basename(paths.root)
     identity = identity_from_line(tail(paths.identity, 4096))
     was_running = identity is not None and _end_runner(identity, timeout_s)
-    return Stopped(run_id, was_running, tuple(_end_attempts(run_id)))
+    return Stopped(run_id, was_running, tuple(end_attempts(paths.root)))
 
 
 class _Process:
@@ -88,11 +88,11 @@ def _end_runner(identity: Identity, timeout_s: float) -> bool:
         process.close()
 
 
-def _end_attempts(run_id: str) -> List[int]:
-    """SIGKILL whatever bears the run's mark. Returns what could not be ended in time."""
+def end_attempts(run_dir: str) -> List[int]:
+    """SIGKILL whatever bears the mark of the run in that folder. Returns what could not be ended in time."""
     deadline: Optional[float] = None
     while True:
-        left = marked(run_id)
+        left = marked(run_dir)
         if not left:
             return []
         if deadline is None:

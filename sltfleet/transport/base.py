@@ -19,8 +19,8 @@ LineSink = Callable[[str], None]
 class CommandResult:
     """What a script gave back. Text is UTF-8 with undecodable bytes as surrogates (`surrogateescape`).
 
-    `exit_code` is 128 + N where a signal N ended it. `noise` is what the login shell's start-up files printed on standard output
-    before the script began. `duration_s` counts from the call, connection included.
+    `exit_code` is 128 + N where a signal N ended it. `noise` is what the login shell's start-up files printed on
+    standard output before the script began. `duration_s` counts from the call, connection included.
     """
 
     exit_code: int
@@ -51,9 +51,10 @@ class Transport(Protocol):
     def run(self, script: Script, *, timeout_s: float, on_line: LineSink | None = None) -> CommandResult:
         """Run `script` by `sh` on the host, and return once it and its output have ended.
 
-        The deadline covers everything, connecting included. Raises CommandTimeout when it passes (a local script is killed, a
-        watched remote one sees its descriptor 3 end), ConnectError, HostKeyError and LoginError where there is no
-        connection. A non-zero exit is a result, not an error. With `on_line`, stdout is also handed over line by line.
+        The deadline covers everything, connecting included. Raises CommandTimeout when it passes (a local script is
+        killed, a watched remote one sees its descriptor 3 end), ConnectError, HostKeyError and LoginError where there
+        is no connection. A non-zero exit is a result, not an error. With `on_line`, stdout is also handed over line by
+        line.
         """
 
     def rsync_endpoint(self) -> RsyncEndpoint:

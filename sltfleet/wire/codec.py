@@ -1,8 +1,8 @@
 """Strict conversion between JSON values and the wire's dataclasses.
 
-What arrives comes from another machine, so every value is checked against the dataclass's annotations: a missing
-key, a wrong type, a NaN or an infinite number is a `DecodeError` that names the place. Unknown keys are ignored,
-so that a newer writer may add one without a new format.
+What arrives comes from another machine, so every value is checked against the dataclass's annotations: a missing key, a
+wrong type, a number that is not finite or beyond 64 bits is a `DecodeError` that names the place. Unknown keys are
+ignored, so that a newer writer may add one without a new format.
 
 Annotations may use: bool, int, float, str, Optional[T], List[T], Tuple[T, ...], Dict[str, T], other dataclasses, and
 unions of dataclasses that carry a class variable `kind`, told apart by the JSON key `"kind"`.
@@ -20,6 +20,9 @@ T = TypeVar("T")
 #: Deeper nesting than any wire type has: a hostile document must not exhaust the stack.
 MAX_DEPTH = 32
 
+#: A number beyond this is neither a count, a size nor a time: it must not overflow the arithmetic that it meets.
+MAX_NUMBER = 2**63
+
 
 class DecodeError(ValueError):
     """A JSON value does not have the shape that the wire prescribes. `where` is a dotted path into the document."""
@@ -31,7 +34,7 @@ class DecodeError(ValueError):
 
 
 def encode(value: Any) -> Any:
-    """Return the JSON value (dicts, lists, str, int, float, bool, None) of a wire dataclass, or of a container of them."""
+    """Return the JSON value (dicts, lists, str, int, float, bool, None) of a wire dataclass or a container of them."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         out: Dict[str, Any] = {}
         kind = getattr(type(value), "kind", None)
@@ -130,15 +133,14 @@ def _decode_union(options: Tuple[Any, ...], raw: Any, where: str, depth: int) ->
 
 
 def _decode_scalar(hint: Any, raw: Any, where: str) -> Any:
-    if hint is float and isinstance(raw, int) and not isinstance(raw, bool):
-        try:
-            return float(raw)
-        except OverflowError:
-            raise DecodeError(where, "is too large a number") from None
-    if not isinstance(raw, hint) or (isinstance(raw, bool) and hint is not bool):
-        raise DecodeError(where, f"expected {hint.__name__}, found {_type_name(raw)}")
     if isinstance(raw, float) and not math.isfinite(raw):
         raise DecodeError(where, "is not a finite number")
+    if isinstance(raw, (int, float)) and abs(raw) > MAX_NUMBER:
+        raise DecodeError(where, "is too large a number")
+    if hint is float and isinstance(raw, int) and not isinstance(raw, bool):
+        return float(raw)
+    if not isinstance(raw, hint) or (isinstance(raw, bool) and hint is not bool):
+        raise DecodeError(where, f"expected {hint.__name__}, found {_type_name(raw)}")
     return raw
 
 

@@ -1,7 +1,7 @@
 """What a runner writes into its journal, one JSON object per line, only ever appended.
 
-Every event has `t`: seconds on the host's monotonic clock since the run started. Wall-clock time stands in `RunStarted` only,
-so that a clock that jumps changes no duration. Seconds are floats, sizes are bytes.
+Every event has `t`: seconds on the host's monotonic clock since the run started. Wall-clock time stands in `RunStarted`
+only, so that a clock that jumps changes no duration. Seconds are floats, sizes are bytes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ class Rusage:
 
 @dataclass(frozen=True)
 class Output:
-    """What an attempt printed: `size_bytes` in all; `path`, relative to the run's folder, where it was kept ("" where not)."""
+    """What an attempt printed: `size_bytes` in all.
+
+    `path`, relative to the run's folder, is where it was kept ("" where it was not).
+    """
 
     size_bytes: int = 0
     path: str = ""

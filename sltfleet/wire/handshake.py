@@ -39,14 +39,17 @@ class Refused:
     run_id: str = ""
 
 
-#: no-units: nothing matches. active: another run is active here. spec: it cannot be read. tree: the snapshot or the binary
-#: cannot be made. start: the runner did not come up.
+#: no-units: nothing matches. active: another run is active here. spec: it cannot be read. tree: the snapshot or the
+#: binary cannot be made. start: the runner did not come up.
 PROBLEMS = ("no-units", "active", "spec", "tree", "start")
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """Answer of `stop`. `was_running` is False where there was nothing to stop; `survivors` could not be ended in time."""
+    """Answer of `stop`.
+
+    `was_running` is False where there was nothing to stop; `survivors` are the pids that could not be ended in time.
+    """
 
     kind: ClassVar[str] = "stopped"
     run_id: str
@@ -65,7 +68,7 @@ def answer_to_line(answer: Answer) -> str:
 
 
 def answer_from_output(output: str) -> Optional[Answer]:
-    """Return the last answer in what a command printed, None where there is none. Raises DecodeError for a damaged one."""
+    """Return the last answer in what a command printed, None where there is none. Raises DecodeError if damaged."""
     place = output.rfind(MARKER)
     if place < 0:
         return None

@@ -2,8 +2,8 @@
 
 Paths in a spec are absolute paths on the host. Seconds are floats, sizes are bytes.
 
-Text fields marked *template* may hold placeholders in braces, `{unit}` for instance; `{{` and `}}` stand for braces. The
-placeholders are listed in `sltfleet.wire.template.PLACEHOLDERS`.
+Text fields marked *template* may hold placeholders in braces, `{unit}` for instance; `{{` and `}}` stand for braces.
+The placeholders are listed in `sltfleet.wire.template.PLACEHOLDERS`.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class ExitCodeVerdict:
 class OutputVerdict:
     """Regular expressions (Python's `re`, multiline) are searched in the kept output.
 
-    Each match is a case: the group `case` names it (the unit itself where the group is missing), the group `message` says why.
-    Where nothing matches, the exit code decides for the unit.
+    Each match is a case: the group `case` names it (the unit itself where the group is missing), the group `message`
+    says why. Where nothing matches, the exit code decides for the unit.
     """
 
     kind: ClassVar[str] = "output"

@@ -6,6 +6,7 @@ The state file is written aside and renamed, so a reader sees a whole one or non
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Dict, Optional, Tuple
 
@@ -19,8 +20,12 @@ FINISHED = "finished"
 
 PHASES = (RUNNING, STOPPING, FINISHED)
 
-#: Why a run ended: `budget` (time is up), `passes` (as many as asked), `once`, `stopped` (a person), `fail-fast`, `error`.
+#: Why a run ended: `budget` (time is up), `passes` (as many as asked), `once`, `stopped` (a person), `fail-fast`,
+#: `error`.
 REASONS = ("budget", "passes", "once", "stopped", "fail-fast", "error")
+
+#: Numbers of so few digits, and no others: `int` would also take a sign, and refuse what only looks like a digit.
+_IDENTITY_LINE = re.compile(r"(\S+)\s+([0-9]{1,10})\s+([0-9]{1,18})")
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,5 @@ def identity_to_line(identity: Identity) -> str:
 
 def identity_from_line(line: str) -> Optional[Identity]:
     """Return the identity that the file's content names, None where it names none."""
-    parts = line.split()
-    if len(parts) != 3 or not parts[1].isdigit() or not parts[2].isdigit():
-        return None
-    return Identity(boot_id=parts[0], pid=int(parts[1]), start_ticks=int(parts[2]))
+    match = _IDENTITY_LINE.fullmatch(line.strip())
+    return None if match is None else Identity(match[1], int(match[2]), int(match[3]))

@@ -56,6 +56,8 @@ def test_a_limit_is_kept_and_a_cut_is_marked(text: str, limit: int) -> None:
     assert len(whole) <= limit or shown.endswith("…") or limit == 0
 
 
-@given(st.text(st.characters(categories=("L", "N", "P", "S", "Zs"), exclude_characters="\u115f\u1160\u3164\uffa0\u2800")))
+@given(
+    st.text(st.characters(categories=("L", "N", "P", "S", "Zs"), exclude_characters="\u115f\u1160\u3164\uffa0\u2800"))
+)
 def test_printable_text_of_any_script_stays_as_it_is(text: str) -> None:
     assert visible(text) == text

@@ -1,0 +1,19 @@
+"""compare: the reports of several fetched runs, to be set side by side. No host is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sltfleet.app.report import RunReport, gather_report
+from sltfleet.core.errors import UsageError
+from sltfleet.core.paths import LocalPaths
+
+
+def gather_comparison(paths: LocalPaths, run_texts: Sequence[str]) -> tuple[RunReport, ...]:
+    """Return the reports of the runs, in the order in which they are named.
+
+    Raises UsageError for fewer than two, RunError for one that was not fetched.
+    """
+    if len(run_texts) < 2:
+        raise UsageError("one run alone cannot be compared", fix="name two or more: `sltfleet compare RUN RUN`")
+    return tuple(gather_report(paths, text) for text in run_texts)

@@ -1,0 +1,30 @@
+"""report: everything that the tables of one run show, from what was fetched. No host is asked."""
+
+from __future__ import annotations
+
+from sltfleet.app.runs import resolve_run
+from sltfleet.core.errors import RunError
+from sltfleet.core.paths import LocalPaths
+from sltfleet.results.model import RunReport
+from sltfleet.results.queries import run_report
+from sltfleet.results.store import Store
+
+__all__ = ["RunReport", "gather_report"]
+
+
+def gather_report(paths: LocalPaths, run_text: str | None = None) -> RunReport:
+    """Return the report of a fetched run: its id, or the id's beginning or end; None for the newest that was fetched.
+
+    Raises RunError where the text names none or several, or nothing of the run was fetched.
+    """
+    with Store.open(paths) as store:
+        if run_text is None:
+            fetched = store.run_ids()
+            if not fetched:
+                raise RunError("no run has been fetched yet", fix="`sltfleet fetch`")
+            run_id = fetched[-1]
+        else:
+            run_id = resolve_run(paths, run_text) or run_text
+        # What lies there and is not imported yet: a fetch that was interrupted, or journals that a person put there.
+        store.import_run(paths, run_id)
+        return run_report(store, run_id)

@@ -1,0 +1,162 @@
+"""The project's folder on a host: made, marked and looked at by one script, before anything is written there.
+
+A folder that has no marker of ours is never written to, let alone emptied. What comes back is the host's word: it is
+checked here.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+
+from sltfleet.core.errors import FleetError, HostError, RefusedError
+from sltfleet.core.paths import MARKER_NAME, SYNC_INCOMPLETE_NAME, SYNC_RECORD_NAME, HostPaths
+from sltfleet.core.shell import ROOT_PRELUDE, Script
+
+#: A sync record is some 300 bytes; what is larger is none.
+MAX_RECORD_BYTES = 64 * 1024
+
+#: Exit codes of the script, above those of sh and of any command in it.
+_PROBLEMS = {
+    70: ("there is no home folder for a root that begins with `~`", "give the host a `root` that begins with `/`"),
+    71: ("a link is in its place", "remove the link, or choose another `root` or `project`"),
+    72: ("it is no folder", "move that file away, or choose another `root` or `project`"),
+    73: (
+        "it is not empty and has no marker of sltfleet's",
+        "choose another `root` or `project`, or empty that folder yourself",
+    ),
+    74: ("its marker names another project", "choose another `root` or `project`"),
+    75: ("it belongs to another user", "choose another `root`"),
+    76: ("it is the home folder, or the home folder lies in it", "choose another `root`"),
+    77: ("its marker is a link or no file", "look at it: sltfleet never makes one of that kind"),
+    78: ("`repo` in it is a link or no folder", "look at it: sltfleet never makes one of that kind"),
+}
+
+_BODY = (
+    """\
+case $1 in "~"|"~/"*) [ -n "${HOME:-}" ] || exit 70 ;; esac
+"""
+    + ROOT_PRELUDE
+    + """\
+project=$1; marker=$2; incomplete=$3; record=$4; mode=$5
+dir=$root/$project
+[ ! -L "$dir" ] || exit 71
+if [ -e "$dir" ]; then
+  [ -d "$dir" ] || exit 72
+  [ -O "$dir" ] || exit 75
+  place=$(cd -P "$dir" && pwd -P) || exit 79
+  home=$(cd -P "${HOME:-/}" 2>/dev/null && pwd -P)
+  case $home/ in "$place"/*) exit 76 ;; esac
+  if [ -L "$dir/$marker" ]; then exit 77
+  elif [ -f "$dir/$marker" ]; then [ "$(cat "$dir/$marker")" = "$project" ] || exit 74
+  elif [ -e "$dir/$marker" ]; then exit 77
+  elif [ -n "$(ls -A "$dir")" ]; then exit 73
+  fi
+  [ ! -L "$dir/repo" ] || exit 78
+  [ ! -e "$dir/repo" ] || [ -d "$dir/repo" ] || exit 78
+fi
+absolute=$dir
+if [ "$mode" = sync ]; then
+  mkdir -p "$dir" && chmod 700 "$dir" && mkdir -p "$dir/repo" || exit 79
+  if [ ! -f "$dir/$marker" ]; then
+    printf '%s\\n' "$project" >"$dir/$marker.new" && mv "$dir/$marker.new" "$dir/$marker" || exit 79
+  fi
+fi
+if [ -d "$dir" ]; then cd -P "$dir" && absolute=$(pwd -P) || exit 79; fi
+if [ -e "$dir/$incomplete" ]; then printf 'incomplete 1\\n'; fi
+if [ -f "$dir/$record" ]; then printf 'record '; head -c 65536 "$dir/$record" | tr '\\n' ' '; printf '\\n'; fi
+if command -v rsync >/dev/null 2>&1; then
+  printf 'rsync %s\\n' "$(rsync --version 2>/dev/null | sed -n 1p)"
+  if [ "$mode" = sync ]; then put_incomplete "$dir/$incomplete" || exit 79; fi
+fi
+printf 'free %s\\n' "$(stat -f -c '%a %S' . 2>/dev/null)"
+printf 'mount %s\\n' "$(df -P . 2>/dev/null | sed -n '2s/.*% *//p')"
+printf 'dir %s' "$absolute"
+"""
+)
+
+
+@dataclass(frozen=True)
+class ProjectDir:
+    """A project's folder as the host describes it.
+
+    `rsync` is the first line of its `--version` ("" where there is none). `record` is the content of sync.json, ""
+    where there is none. `interrupted`: a sync began and never came to its end.
+    """
+
+    path: str
+    rsync: str
+    record: str
+    interrupted: bool
+    free_bytes: int | None
+    mount: str
+
+    @property
+    def repo(self) -> str:
+        """The synced repository, absolute."""
+        return posixpath.join(self.path, "repo")
+
+
+def check_root(paths: HostPaths) -> None:
+    """Raise RefusedError for a root that can be no folder of ours, whatever the host is like."""
+    root = paths.root
+    if not root.strip():
+        raise RefusedError(
+            "the project has no folder on this host", "`root` is empty", "leave `root` out, or name a folder"
+        )
+    begins_well = root == "~" or root.startswith(("~/", "/"))
+    if not begins_well or root.strip("/") == "" or ".." in root.split("/") or "\n" in root or "\0" in root:
+        raise RefusedError(
+            f"{root!r} is no folder for projects",
+            "a root begins with `/` or `~/`, has no `..` in it, and is not `/` itself",
+            "leave `root` out: the default is ~/.sltfleet",
+        )
+
+
+def prepare_script(paths: HostPaths, incomplete: bytes) -> Script:
+    """Return the script that makes and marks the folder and, where rsync is there, writes `sync.incomplete`. Raises
+    RefusedError.
+    """
+    return _script(paths, "sync", incomplete)
+
+
+def look_script(paths: HostPaths) -> Script:
+    """Return the script that only looks: nothing is made, nothing is changed. Raises RefusedError."""
+    return _script(paths, "look", b"")
+
+
+def _script(paths: HostPaths, mode: str, incomplete: bytes) -> Script:
+    check_root(paths)
+    args = (paths.root, paths.project, MARKER_NAME, SYNC_INCOMPLETE_NAME, SYNC_RECORD_NAME, mode)
+    return Script(_BODY, args, files=(("incomplete", incomplete),))
+
+
+def parse_project_dir(stdout: str) -> ProjectDir:
+    """Return what the script found. Raises HostError for an answer that it cannot have given."""
+    head, mark, path = ("\n" + stdout).rpartition("\ndir ")
+    if not mark or not path.startswith("/") or "\0" in path or "\n" in path:
+        raise HostError(
+            "the project's folder could not be looked at", "the host's answer is damaged", detail=stdout[:500]
+        )
+    fields = dict(line.split(" ", 1) for line in head.split("\n") if " " in line)
+    blocks, _, block_bytes = fields.get("free", "").partition(" ")
+    free = int(blocks) * int(block_bytes) if blocks.isdecimal() and block_bytes.isdecimal() else None
+    record = fields.get("record", "").strip()
+    return ProjectDir(
+        path=path,
+        rsync=fields.get("rsync", ""),
+        record=record if len(record) < MAX_RECORD_BYTES else "",
+        interrupted="incomplete" in fields,
+        free_bytes=free,
+        mount=fields.get("mount", ""),
+    )
+
+
+def prepare_failure(paths: HostPaths, exit_code: int, stderr: str) -> FleetError:
+    """Return the error for a script that ended with `exit_code` (not 0)."""
+    if exit_code in _PROBLEMS:
+        why, fix = _PROBLEMS[exit_code]
+        return RefusedError(f"{paths.project_dir} is not used", why, fix)
+    reason = stderr.strip().splitlines()
+    why = reason[-1] if reason else f"the script ended with exit code {exit_code}"
+    return HostError(f"cannot make {paths.project_dir}", why, "give the host a `root` where you may write")

@@ -1,0 +1,29 @@
+"""The table of what `clean` would delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tabulate import tabulate
+
+from sltfleet.core.cleaning import CleanPlan
+from sltfleet.core.size import format_size
+from sltfleet.report.sanitize import visible
+
+
+def plan_table(plans: Mapping[str, CleanPlan]) -> str:
+    """Return a row per thing that would be deleted, and the sum; `plans` is by host."""
+    rows = [
+        (visible(host), visible(f"{plan.place}/{deletion.name}"), format_size(deletion.size_bytes), deletion.why)
+        for host, plan in plans.items()
+        for deletion in plan.deletions
+    ]
+    if not rows:
+        return "nothing to delete"
+    total = sum(plan.size_bytes for plan in plans.values())
+    return tabulate(
+        [*rows, ("all", "", format_size(total), "")],
+        headers=("host", "what", "frees", "why"),
+        disable_numparse=True,
+        colalign=("left", "left", "right", "left"),
+    )

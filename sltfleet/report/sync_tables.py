@@ -1,0 +1,147 @@
+"""The tables of `sync` and `build`. Both take `app`'s values by their fields (`Protocol`s here), and import nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tabulate import tabulate
+
+from sltfleet.core.duration import format_duration
+from sltfleet.core.size import format_size
+from sltfleet.report.sanitize import visible
+
+
+class PlannedSync(Protocol):
+    """What a dry run found."""
+
+    @property
+    def sent(self) -> int: ...
+    @property
+    def sent_names(self) -> tuple[str, ...]: ...
+    @property
+    def deleted(self) -> int: ...
+    @property
+    def deleted_names(self) -> tuple[str, ...]: ...
+
+
+class SyncLike(Protocol):
+    """What a sync did on one host: see `app.sync.SyncedHost`."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def files(self) -> int: ...
+    @property
+    def transferred(self) -> int: ...
+    @property
+    def deleted(self) -> int: ...
+    @property
+    def total_bytes(self) -> int: ...
+    @property
+    def sent_bytes(self) -> int: ...
+    @property
+    def speedup(self) -> float: ...
+    @property
+    def duration_s(self) -> float: ...
+    @property
+    def planned(self) -> PlannedSync | None: ...
+
+
+class BuildLike(Protocol):
+    """What a build made on one host: see `app.build.BuiltSuite`."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def suite(self) -> str: ...
+    @property
+    def binary(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def toolchain(self) -> str: ...
+    @property
+    def cached(self) -> bool: ...
+    @property
+    def duration_s(self) -> float: ...
+
+
+def sync_table(synced: Sequence[SyncLike]) -> str:
+    """Return one row per host; `speedup` is rsync's own: all bytes / bytes sent and received."""
+    rows = [
+        (
+            visible(host.host),
+            host.files,
+            host.transferred if host.planned is None else host.planned.sent,
+            host.deleted if host.planned is None else host.planned.deleted,
+            format_size(host.total_bytes),
+            format_size(host.sent_bytes),
+            f"{host.speedup:.1f}",
+            format_duration(host.duration_s),
+        )
+        for host in synced
+    ]
+    headers = ("host", "files", "sent", "deleted", "all bytes", "bytes sent", "speedup", "time")
+    return tabulate(rows, headers=headers, disable_numparse=True, colalign=("left", *["right"] * 7))
+
+
+def sync_names(synced: Sequence[SyncLike]) -> list[str]:
+    """Return, for a dry run, a line per name that would be sent or deleted, as far as they are known."""
+    lines = []
+    for host in synced:
+        if host.planned is None:
+            continue
+        lines += [f"{visible(host.host)}: send {visible(name)}" for name in host.planned.sent_names]
+        lines += [f"{visible(host.host)}: delete {visible(name)}" for name in host.planned.deleted_names]
+    return lines
+
+
+def sync_json(synced: Sequence[SyncLike]) -> list[dict[str, object]]:
+    """Return the JSON value of `sync --format json`: one object per host. Sizes are bytes."""
+    return [
+        {
+            "host": host.host,
+            "files": host.files,
+            "transferred": host.transferred,
+            "deleted": host.deleted,
+            "total_bytes": host.total_bytes,
+            "sent_bytes": host.sent_bytes,
+            "speedup": host.speedup,
+            "duration_s": round(host.duration_s, 3),
+            "dry_run": host.planned is not None,
+        }
+        for host in synced
+    ]
+
+
+def build_table(built: Sequence[BuildLike]) -> str:
+    """Return one row per host."""
+    rows = [
+        (
+            visible(host.host),
+            visible(host.suite),
+            "unchanged" if host.cached else "built",
+            host.digest[:12],
+            visible(host.toolchain.partition(" (")[0], limit=40),
+            format_duration(host.duration_s),
+        )
+        for host in built
+    ]
+    return tabulate(rows, headers=("host", "suite", "", "digest", "toolchain", "time"), disable_numparse=True)
+
+
+def build_json(built: Sequence[BuildLike]) -> list[dict[str, object]]:
+    """Return the JSON value of `build --format json`: one object per host."""
+    return [
+        {
+            "host": host.host,
+            "suite": host.suite,
+            "binary": host.binary,
+            "digest": host.digest,
+            "toolchain": host.toolchain,
+            "cached": host.cached,
+            "duration_s": round(host.duration_s, 3),
+        }
+        for host in built
+    ]

@@ -1,0 +1,89 @@
+"""The values that the queries return and the reports show: plain, and free of SQL. Text in them came from hosts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sltfleet.core.summary import RunSummary
+from sltfleet.core.utilization import Utilization
+
+
+@dataclass(frozen=True)
+class HostRun:
+    """A run on one host. `wall_s` is its start in seconds since the epoch, on the host's clock."""
+
+    host: str
+    wall_s: float
+    build_digest: str
+    commit: str
+    dirty_digest: str
+    toolchain: str
+    cases_passed: int
+    cases_failed: int
+    #: Attempts without an end in the journal.
+    unfinished: int
+    #: Why the journal cannot be read to its end, "" where it can.
+    damage: str
+    notes: tuple[str, ...]
+    utilization: Utilization
+
+
+@dataclass(frozen=True)
+class FailingCase:
+    """A case that failed in a run: how many attempts failed it, on which hosts, and the first message it gave.
+
+    `output` is where the first failing attempt's output was fetched to, relative to the run's folder; "" where none
+    was kept.
+    """
+
+    case: str
+    unit: str
+    message: str
+    failed: int
+    passed: int
+    hosts: tuple[str, ...]
+    output: str
+
+
+@dataclass(frozen=True)
+class Flaky:
+    """A unit or a case that the same build both passed and failed. `kind` is `unit` or `case`."""
+
+    kind: str
+    name: str
+    build_digest: str
+    passed: int
+    failed: int
+    hosts: tuple[str, ...]
+    message: str
+
+    @property
+    def failure_rate(self) -> float:
+        """Failed of all, 0 to 1."""
+        return self.failed / (self.passed + self.failed)
+
+
+@dataclass(frozen=True)
+class SlowUnit:
+    """How long a unit's attempts took, those with a verdict only."""
+
+    unit: str
+    median_s: float
+    max_s: float
+    attempts: int
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """Everything that the tables of one run show. `failing` and `flaky` are whole, `slowest` is the top of the list."""
+
+    run_id: str
+    project: str
+    suite: str
+    seed: int
+    once: bool
+    summary: RunSummary
+    hosts: tuple[HostRun, ...]
+    failing: tuple[FailingCase, ...]
+    flaky: tuple[Flaky, ...]
+    slowest: tuple[SlowUnit, ...]

@@ -1,0 +1,135 @@
+"""Runs rsync and ends it: in a process group of its own, never longer than allowed, and never after the caller has
+gone.
+
+Its command and the meaning of what it prints are `core.rsync`'s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from sltfleet.core.errors import CommandTimeout, SyncError
+from sltfleet.core.rsync import Progress, RsyncReader, rsync_environment
+from sltfleet.core.rsync_failures import no_rsync_here
+from sltfleet.core.shell import join
+
+#: How soon a stop is noticed.
+_LOOK_S = 0.1
+#: From SIGTERM to SIGKILL: rsync removes the file that it was writing.
+_GRACE_S = 3.0
+#: Of standard error the end is kept.
+_MAX_STDERR_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class RsyncResult:
+    """How rsync ended (a negative `exit_code` is a signal), what its reader gathered, and the end of its standard
+    error.
+    """
+
+    exit_code: int
+    reader: RsyncReader
+    stderr: str
+    duration_s: float
+
+
+def run_rsync(
+    argv: Sequence[str], *, timeout_s: float, stop: threading.Event, on_progress: Callable[[Progress], None]
+) -> RsyncResult:
+    """Run rsync to its end. `stop`, set by another thread, ends it within moments.
+
+    Raises CommandTimeout when `timeout_s` is over, and SyncError where it was stopped or rsync is not installed.
+    """
+    started_s = time.monotonic()
+    try:
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=rsync_environment(os.environ),
+            start_new_session=True,  # its ssh belongs to the group, and no terminal asks for a password
+        )
+    except FileNotFoundError as error:
+        raise no_rsync_here() from error
+    with child:
+        try:
+            reader, stderr = _attend(child, started_s + timeout_s, stop, on_progress)
+            exit_code = child.wait(max(0.0, started_s + timeout_s - time.monotonic()))
+        except subprocess.TimeoutExpired as error:
+            raise _timed_out(timeout_s, argv) from error
+        except _DeadlinePassed as error:
+            raise _timed_out(timeout_s, argv) from error
+        finally:
+            _end(child)
+    return RsyncResult(exit_code, reader, stderr, time.monotonic() - started_s)
+
+
+class _DeadlinePassed(Exception):
+    """The time is over."""
+
+
+def _timed_out(timeout_s: float, argv: Sequence[str]) -> CommandTimeout:
+    return CommandTimeout("rsync did not end in time", f"it was ended after {timeout_s:.0f} s", command=join(argv))
+
+
+def _attend(
+    child: subprocess.Popen[bytes], deadline_s: float, stop: threading.Event, on_progress: Callable[[Progress], None]
+) -> tuple[RsyncReader, str]:
+    """Read both streams until they end."""
+    assert child.stdout is not None
+    assert child.stderr is not None
+    reader = RsyncReader()
+    errors = bytearray()
+    half = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(child.stdout, selectors.EVENT_READ)
+        selector.register(child.stderr, selectors.EVENT_READ)
+        while selector.get_map():
+            if stop.is_set():
+                raise SyncError("the sync was interrupted", fix="run `sltfleet sync` again")
+            if time.monotonic() > deadline_s:
+                raise _DeadlinePassed
+            for key, _events in selector.select(_LOOK_S):
+                stream: IO[bytes] = key.fileobj  # type: ignore[assignment]
+                data = os.read(stream.fileno(), 65536)
+                if not data:
+                    selector.unregister(stream)
+                elif stream is child.stderr:
+                    errors += data
+                    del errors[:-_MAX_STDERR_BYTES]
+                else:
+                    # A piece may end inside a character; lines never do.
+                    whole, mark, half = _cut(half + data)
+                    progress = reader.feed(os.fsdecode(whole + mark))
+                    if progress is not None:
+                        on_progress(progress)
+    reader.feed(os.fsdecode(half) + "\n")
+    return reader, errors.decode("utf-8", "replace")
+
+
+def _cut(data: bytes) -> tuple[bytes, bytes, bytes]:
+    place = max(data.rfind(b"\n"), data.rfind(b"\r"))
+    return (data[:place], data[place : place + 1], data[place + 1 :]) if place >= 0 else (b"", b"", data)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End the whole group where it still runs: SIGTERM, then SIGKILL."""
+    if child.poll() is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGTERM)
+        try:
+            child.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()

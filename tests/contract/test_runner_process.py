@@ -1,0 +1,410 @@
+"""The runner as a real process: the zipapp, real attempts, real signals. No precise times are asserted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from sltfleet.runner.processes import is_alive, mark_of, read_stat
+from sltfleet.wire.events import AttemptStarted, PassFinished, RunStarted, WorkerStarted, WorkerStopped
+from sltfleet.wire.handshake import Launched, Refused
+from sltfleet.wire.spec import JsonVerdict, Limits, OutputVerdict, PartitionUnits, UnitHistory
+from tests.contract.runner_host import UNITS, RunnerHost, finished, goodbye, of, wait_for
+
+
+def pid_is_alive(pid: int) -> bool:
+    stat = read_stat(pid)
+    return stat is not None and stat.alive
+
+
+class TestStarting:
+    def test_launch_answers_once_the_runner_runs_and_the_runner_is_in_a_session_of_its_own(
+        self, host: RunnerHost
+    ) -> None:
+        spec = host.spec("sleep 0.2")
+        answer = host.launch(spec)
+        assert answer.run_id == spec.run_id
+        assert answer.workers == 2
+        assert answer.units == len(UNITS)
+        assert is_alive(answer.identity)
+        assert os.getsid(answer.identity.pid) == answer.identity.pid
+        assert host.state(spec).phase == "running"
+        assert (host.root / "current").read_text() == "run-1\n"
+        targets = [str(entry.readlink()) for entry in Path(f"/proc/{answer.identity.pid}/fd").iterdir()]
+        assert targets.count("/dev/null") == 1
+        run_dir = str(host.run_dir(spec))
+        assert all(t == "/dev/null" or t.startswith(run_dir) or t.endswith("/run.lock") for t in targets), targets
+
+    def test_a_second_run_is_refused_while_one_is_active_and_accepted_afterwards(self, host: RunnerHost) -> None:
+        first = host.spec("sleep 0.2")
+        launched = host.launch(first)
+        second = host.spec("sleep 0.2", run_id="run-2")
+        code, answer, _ = host.call("launch", str(host.put(second)))
+        assert code == 3
+        assert isinstance(answer, Refused)
+        assert (answer.problem, answer.run_id) == ("active", "run-1")
+        host.wait_until_gone(launched.identity)
+        code, answer, text = host.call("launch", str(host.run_dir(second)))
+        assert isinstance(answer, Launched), text
+        host.wait_until_gone(answer.identity)
+
+    @pytest.mark.parametrize(
+        ("changes", "problem"),
+        [
+            ({"select": ("nothing/*",)}, "no-units"),
+            ({"build_digest": "0" * 64}, "tree"),
+            ({"binary": "/nowhere/at all"}, "tree"),
+            ({"package_dir": "no/such"}, "tree"),
+            ({"package_dir": "../up"}, "spec"),
+            ({"env": {"A": "{nope}"}}, "spec"),
+            ({"verdict": OutputVerdict(failed=("(",))}, "spec"),
+        ],
+    )
+    def test_what_cannot_be_run_is_refused_with_the_reason(
+        self, host: RunnerHost, changes: dict[str, object], problem: str
+    ) -> None:
+        spec = host.spec("true", **changes)
+        code, answer, text = host.call("launch", str(host.put(spec)))
+        assert code == 3
+        assert isinstance(answer, Refused), text
+        assert answer.problem == problem
+        assert answer.message
+        assert answer.fix
+
+    def test_a_damaged_spec_is_refused(self, host: RunnerHost) -> None:
+        run_dir = host.root / "runs" / "x"
+        run_dir.mkdir(parents=True)
+        for content in ("", "[", "[]", '{"format": 99}', '{"format": 1}'):
+            (run_dir / "spec.json").write_text(content)
+            code, answer, _ = host.call("launch", str(run_dir))
+            assert code == 3
+            assert isinstance(answer, Refused)
+            assert answer.problem == "spec"
+
+    def test_the_death_of_the_launcher_does_nothing_to_the_runner(self, host: RunnerHost) -> None:
+        spec = host.spec("sleep 0.2")
+        run_dir = host.put(spec)
+        launcher = subprocess.Popen(host.command("launch", str(run_dir)), stdout=subprocess.DEVNULL)
+        wait_for((run_dir / "identity").exists, "the runner's identity")
+        launcher.kill()
+        launcher.wait()
+        wait_for((run_dir / "state.json").exists, "the state file")
+        host.wait_until_gone(host.state(spec).identity)
+        assert goodbye(host.journal(spec)).reason == "budget"
+        assert (host.root / "current").read_text() == "run-1\n"
+
+    def test_everything_written_is_for_the_owner_only(self, host: RunnerHost) -> None:
+        spec = host.spec("echo hello; exit 1", budget_s=0.5)
+        host.run(spec)
+        run_dir = host.run_dir(spec)
+        for path in (*run_dir.rglob("*"), host.root / "current", host.root / "run.lock"):
+            if path.name != "spec.json" and run_dir / "tree" not in path.parents:
+                assert stat.S_IMODE(path.lstat().st_mode) & 0o077 == 0, path
+
+
+class TestRunning:
+    def test_workers_flow_through_many_passes_until_the_budget_ends(self, host: RunnerHost) -> None:
+        spec = host.spec("sleep 0.1", budget_s=1.5)
+        events = host.run(spec)
+        assert isinstance(events[0], RunStarted)
+        assert events[0].units == tuple(sorted(UNITS))
+        assert goodbye(events).reason == "budget"
+        assert goodbye(events).passes >= 2
+        assert [event.pass_number for event in of(events, PassFinished)] == list(range(1, goodbye(events).passes + 1))
+        attempts = finished(events)
+        assert {event.unit for event in attempts if event.outcome == "pass"} == set(UNITS)
+        started = [event.attempt for event in of(events, AttemptStarted)]
+        assert sorted(event.attempt for event in attempts) == started == list(range(1, len(started) + 1))
+        assert all(event.passed == (event.unit,) for event in attempts if event.outcome == "pass")
+        assert [event.outcome for event in attempts[-2:]] == ["cut", "cut"]
+        assert len(of(events, WorkerStarted)) == len(of(events, WorkerStopped)) == 2
+        state = host.state(spec)
+        assert (state.phase, state.reason, state.active) == ("finished", "budget", 0)
+        assert state.attempts == len(attempts)
+
+    def test_workers_are_busy_nearly_all_the_time_as_the_attempts_themselves_saw_it(self, host: RunnerHost) -> None:
+        script = 'date +%s.%N > "$LOG.$$"; sleep 0.3; date +%s.%N >> "$LOG.$$"'
+        spec = host.spec(script, budget_s=2.4)
+        events = host.run(spec)
+        busy_s = 0.0
+        for path in host.log.parent.glob("attempts.log.*"):
+            times = [float(line) for line in path.read_text().split()]
+            busy_s += times[1] - times[0] if len(times) == 2 else 0.0
+        cut_s = sum(event.duration_s for event in finished(events) if event.outcome == "cut")
+        assert (busy_s + cut_s) / (2 * spec.budget_s) > 0.85
+        assert sum(event.busy_s for event in of(events, WorkerStopped)) / (2 * spec.budget_s) > 0.95
+        assert host.state(spec).occupancy > 0.95
+
+    def test_an_attempt_finds_its_arguments_environment_folder_and_niceness(self, host: RunnerHost) -> None:
+        script = (
+            'printf "%s|%s|%s|%s|%s|%s|%s\\n" "$1" "$UNIT" "$PWD" "$CARGO_MANIFEST_DIR" "$BRACE" "$SLTFLEET_ATTEMPT" '
+        )
+        script += '"$(nice)" >> "$LOG"; cat data.txt; test -d target; echo "$LD_LIBRARY_PATH"; read x && exit 9; exit 0'
+        spec = host.spec(script, passes=1, workers=1)
+        events = host.run(spec)
+        assert {event.outcome for event in finished(events)} == {"pass"}
+        folder = str(host.run_dir(spec) / "tree" / "crates" / "my pkg")
+        for attempt, line in enumerate(host.log_lines(), 1):
+            argument, unit, pwd, manifest, brace, mark, nice = line.split("|")
+            assert argument == unit
+            assert pwd == manifest == folder
+            assert brace == "{}"
+            assert mark == f"run-1:{attempt}"
+            assert int(nice) >= 10
+        kept = [host.run_dir(spec) / event.output.path for event in finished(events)]
+        deps = host.binary.parent
+        assert all(path.read_text().startswith(f"from the repo{deps}:{deps.parent}") for path in kept)
+        assert all(path.parent.name == "last" for path in kept)
+
+    def test_a_sync_during_the_run_does_not_change_the_tree_that_is_tested(self, host: RunnerHost) -> None:
+        spec = host.spec('echo "$(cat data.txt)" >> "$LOG"; sleep 0.1', budget_s=1.2)
+        launched = host.launch(spec)
+        aside = host.package / ".data.txt.tmp"
+        aside.write_text("synced meanwhile")
+        aside.replace(host.package / "data.txt")
+        host.wait_until_gone(launched.identity)
+        assert set(host.log_lines()) == {"from the repo"}
+
+    def test_selected_partitions_get_their_numbers(self, host: RunnerHost) -> None:
+        spec = host.spec(
+            'echo "$1" >> "$LOG"',
+            units=PartitionUnits(count=12, first=1),
+            args=("{partition} of {partitions} as {unit}",),
+            select=("3/*", "1?/12"),
+            passes=1,
+        )
+        assert goodbye(host.run(spec)).reason == "passes"
+        assert sorted(host.log_lines()) == [f"{n} of 12 as {n}/12" for n in (10, 11, 12, 3)]
+
+    def test_the_first_pass_begins_with_what_failed_before(self, host: RunnerHost) -> None:
+        history = {UNITS[0]: UnitHistory(2, 1.0), UNITS[1]: UnitHistory(0), UNITS[2]: UnitHistory(2, 9.0)}
+        spec = host.spec('echo "$1" >> "$LOG"', history=history, workers=1, passes=1)
+        host.run(spec)
+        assert host.log_lines() == [UNITS[1], UNITS[2], UNITS[0]]
+
+    def test_once_lets_workers_leave_when_the_list_is_empty(self, host: RunnerHost) -> None:
+        spec = host.spec("sleep 0.05", once=True, budget_s=20.0, workers=4)
+        events = host.run(spec)
+        assert goodbye(events).reason == "once"
+        assert len(finished(events)) == len(UNITS)
+        assert {event.reason for event in of(events, WorkerStopped)} == {"once"}
+
+    def test_so_many_passes_and_no_more(self, host: RunnerHost) -> None:
+        events = host.run(host.spec("true", passes=3, budget_s=20.0))
+        assert goodbye(events).reason == "passes"
+        assert goodbye(events).passes == 3
+        assert len(finished(events)) == 3 * len(UNITS)
+
+    def test_fail_fast_ends_the_run(self, host: RunnerHost) -> None:
+        events = host.run(host.spec("exit 1", fail_fast=2, budget_s=20.0, workers=1))
+        assert goodbye(events).reason == "fail-fast"
+        assert [event.outcome for event in finished(events)] == ["fail", "fail"]
+
+    def test_no_workers_in_the_spec_mean_as_many_as_there_are_cores(self, host: RunnerHost) -> None:
+        answer = host.launch(host.spec("sleep 0.1", workers=0, passes=1))
+        assert 1 <= answer.workers <= (os.cpu_count() or 1)
+        host.wait_until_gone(answer.identity)
+
+    def test_with_workdir_per_worker_fixed_file_names_do_not_collide(self, host: RunnerHost) -> None:
+        script = 'cat data.txt; echo "$WORKER" > target/fixed; echo "$WORKER" > ../../target/root; sleep 0.05; '
+        script += '[ "$(cat target/fixed)" = "$WORKER" ] && [ "$(cat ../../target/root)" = "$WORKER" ]'
+        events = host.run(host.spec(script, workdir="per-worker", passes=4, workers=3, budget_s=20.0))
+        assert {event.outcome for event in finished(events)} == {"pass"}
+        assert not (host.repo / "target").exists()
+
+
+class TestOutcomes:
+    def test_failures_crashes_and_hangs_are_told_apart(self, host: RunnerHost) -> None:
+        script = """case "$1" in
+          a.test) echo "it broke"; exit 7;;
+          */b*) kill -SEGV $$;;
+          *) sleep 60;;
+        esac"""
+        spec = host.spec(script, passes=1, budget_s=20.0, limits=Limits(timeout_s=0.4, kill_after_s=0.3))
+        events = host.run(spec)
+        by_unit = {event.unit: event for event in finished(events)}
+        assert {unit: event.outcome for unit, event in by_unit.items()} == dict(
+            zip(UNITS, ["fail", "crash", "timeout"], strict=True)
+        )
+        assert by_unit["a.test"].exit_code == 7
+        assert (host.run_dir(spec) / by_unit["a.test"].output.path).read_text() == "it broke\n"
+        assert by_unit[UNITS[1]].signal == signal.SIGSEGV
+        assert "SIGSEGV" in by_unit[UNITS[1]].message
+        assert "timed out after 0.4 s" in by_unit[UNITS[2]].message
+        assert all(event.failed for event in by_unit.values())
+
+    def test_what_ignores_sigterm_is_killed_with_all_its_children(self, host: RunnerHost) -> None:
+        script = "trap '' TERM; sleep 60 & sleep 60 & echo $! >> \"$LOG\"; while :; do sleep 60; done"
+        spec = host.spec(script, passes=1, workers=1, budget_s=20.0, limits=Limits(timeout_s=0.3, kill_after_s=0.2))
+        events = host.run(spec)
+        assert [event.outcome for event in finished(events)] == ["timeout"] * 3
+        assert all(event.signal == signal.SIGKILL for event in finished(events))
+        pids = [int(line) for line in host.log_lines()]
+        assert len(pids) == 3
+        assert not any(pid_is_alive(pid) for pid in pids)
+
+    def test_a_daemon_that_left_the_group_is_found_ended_and_counted(self, host: RunnerHost) -> None:
+        script = "setsid sh -c 'echo $$ >> \"$LOG\"; exec sleep 60' & wait_for=0; "
+        script += 'while [ "$(wc -l < "$LOG")" -lt "$ATTEMPT" ]; do sleep 0.02; done; exit 0'
+        spec = host.spec(script, passes=1, workers=1, budget_s=20.0)
+        host.log.write_text("")
+        spec = host.spec(script, passes=1, workers=1, budget_s=20.0, env={**spec.env, "ATTEMPT": "{attempt}"})
+        events = host.run(spec)
+        assert [event.outcome for event in finished(events)] == ["pass"] * 3
+        assert all(event.survivors >= 1 for event in finished(events))
+        pids = [int(line) for line in host.log_lines()]
+        assert len(pids) == 3
+        assert not any(pid_is_alive(pid) for pid in pids)
+
+    def test_a_daemon_of_a_running_attempt_is_left_alone_while_others_end(self, host: RunnerHost) -> None:
+        script = """case "$1" in
+          a.test) (setsid sh -c 'sleep 1; echo done >> "$LOG"' &) ; sleep 1.3;;
+          *) sleep 0.05;;
+        esac"""
+        events = host.run(host.spec(script, passes=1, budget_s=20.0))
+        assert {event.outcome for event in finished(events)} == {"pass"}
+        assert host.log_lines() == ["done"]
+
+    def test_a_test_that_prints_without_end_fills_neither_disk_nor_memory(self, host: RunnerHost) -> None:
+        limits = Limits(timeout_s=60.0, kill_after_s=0.3, output_bytes=64 * 1024)
+        script = "echo first; head -c 200000000 /dev/zero | tr '\\0' x; echo; echo last; exit 1"
+        spec = host.spec(script, passes=1, workers=1, budget_s=60.0, limits=limits, select=("a.test",))
+        (event,) = finished(host.run(spec))
+        assert event.output.size_bytes > 200_000_000
+        assert event.output.truncated
+        kept = (host.run_dir(spec) / event.output.path).read_bytes()
+        assert len(kept) < 70 * 1024
+        assert kept.startswith(b"first\nxxx")
+        assert kept.endswith(b"xxx\nlast\n")
+        assert b"bytes left out here]" in kept
+        assert list((host.run_dir(spec) / "slots").iterdir()) == []
+
+    def test_a_json_verdict_is_believed_over_exit_code_zero(self, host: RunnerHost) -> None:
+        script = """f="target/out_$WORKER.json"
+        case "$1" in
+          a.test) echo '{"t": {"ok": ["x"], "bad": [{"file": "y", "message": "boom"}]}}' > "$f";;
+          */b*) echo '{"t": {"ok": ["z"], "bad": []}}' > "$f";;
+        esac; exit 0"""
+        rule = JsonVerdict(path="target/out_{worker}.json", passed="t.ok", failed="t.bad")
+        spec = host.spec(script, passes=1, workers=1, budget_s=20.0, verdict=rule, workdir="per-worker")
+        by_unit = {event.unit: event for event in finished(host.run(spec))}
+        first, second, third = (by_unit[unit] for unit in UNITS)
+        assert (first.outcome, first.passed, first.message) == ("fail", ("x",), "boom")
+        assert [(case.name, case.message) for case in first.failed] == [("y", "boom")]
+        assert (second.outcome, second.passed) == ("pass", ("z",))
+        assert third.outcome == "fail"
+        assert "was not written" in third.message
+
+    def test_what_cannot_be_started_is_nobodys_failure_and_does_not_spin(self, host: RunnerHost) -> None:
+        spec = host.spec("sleep 0.1", workers=1, budget_s=1.5)
+        run_dir = host.put(spec)
+        _, answer, text = host.call("launch", str(run_dir))
+        assert isinstance(answer, Launched), text
+        (run_dir / "bin" / host.binary.name).unlink()
+        wait_for(lambda: "cannot start" in host.state(spec).trouble, "trouble in the state file")
+        host.wait_until_gone(answer.identity)
+        infra = [event for event in finished(host.journal(spec)) if event.outcome == "infra"]
+        assert 1 <= len(infra) < 20
+        assert all(not event.failed and event.message for event in infra)
+
+
+class TestStopping:
+    def test_stop_cuts_what_runs_and_says_goodbye(self, host: RunnerHost) -> None:
+        spec = host.spec("sleep 60", budget_s=60.0)
+        launched = host.launch(spec)
+        answer = host.stop(spec)
+        assert answer.was_running
+        assert answer.survivors == ()
+        assert not is_alive(launched.identity)
+        events = host.journal(spec)
+        assert goodbye(events).reason == "stopped"
+        assert [event.outcome for event in finished(events)] == ["cut", "cut"]
+        assert not host.stop(spec).was_running
+
+    def test_stop_ends_by_force_what_a_frozen_runner_leaves(self, host: RunnerHost) -> None:
+        spec = host.spec("trap '' TERM; sleep 60", budget_s=60.0)
+        launched = host.launch(spec)
+        wait_for(lambda: len(host.attempts_of(spec.run_id)) >= 2, "the attempts")
+        os.kill(launched.identity.pid, signal.SIGSTOP)
+        answer = host.stop(spec, "--timeout", "0.3")
+        assert answer.was_running
+        assert answer.survivors == ()
+        assert not is_alive(launched.identity)
+        assert not host.attempts_of(spec.run_id)
+
+    def test_stop_never_signals_a_process_that_is_not_the_runner(self, host: RunnerHost) -> None:
+        spec = host.spec("true")
+        run_dir = host.put(spec)
+        stranger = subprocess.Popen(["sleep", "60"])
+        try:
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+            ticks = read_stat(stranger.pid)
+            assert ticks is not None
+            for line in (
+                f"{boot} {stranger.pid} {ticks.start_ticks + 1}\n",
+                f"x {stranger.pid} {ticks.start_ticks}\n",
+                "",
+            ):
+                (run_dir / "identity").write_text(line)
+                assert not host.stop(spec, "--timeout", "0.1").was_running
+                assert stranger.poll() is None
+        finally:
+            stranger.kill()
+            stranger.wait()
+
+    def test_hangup_is_ignored_and_a_second_signal_changes_nothing(self, host: RunnerHost) -> None:
+        spec = host.spec("sleep 60", budget_s=60.0)
+        launched = host.launch(spec)
+        os.kill(launched.identity.pid, signal.SIGHUP)
+        time.sleep(0.1)
+        assert is_alive(launched.identity)
+        os.kill(launched.identity.pid, signal.SIGINT)
+        os.kill(launched.identity.pid, signal.SIGTERM)
+        host.wait_until_gone(launched.identity)
+        assert goodbye(host.journal(spec)).reason == "stopped"
+
+    def test_the_lock_is_free_and_attempts_are_found_after_the_runner_was_killed(self, host: RunnerHost) -> None:
+        spec = host.spec("sleep 60", budget_s=60.0)
+        launched = host.launch(spec)
+        wait_for(lambda: len(host.attempts_of(spec.run_id)) >= 2, "the attempts")
+        os.kill(launched.identity.pid, signal.SIGKILL)
+        host.wait_until_gone(launched.identity)
+        answer = host.stop(spec)
+        assert not answer.was_running
+        assert answer.survivors == ()
+        again = host.spec("true", run_id="run-2", passes=1)
+        assert goodbye(host.run(again)).reason == "passes"
+
+
+def test_attempts_are_marked_so_that_they_can_be_found(host: RunnerHost) -> None:
+    spec = host.spec('exec env - sh -c "sleep 0.6"', budget_s=0.4, workers=1)
+    launched = host.launch(spec)
+    host.wait_until_gone(launched.identity)
+    other = host.spec("sleep 5", run_id="run-2", budget_s=20.0, workers=1)
+    host.launch(other)
+    wait_for(lambda: bool(host.attempts_of("run-2")), "a marked process")
+    mark = mark_of(host.attempts_of("run-2")[0])
+    assert mark is not None
+    assert mark.attempt == 1
+    assert host.stop(other).was_running
+
+
+def test_wrong_usage_says_how_to_call_it(host: RunnerHost) -> None:
+    for arguments in ((), ("launch",), ("stop", "x", "--timeout"), ("stop", "x", "--timeout", "y"), ("dance", "x")):
+        code, answer, text = host.call(*arguments)
+        assert code == 2
+        assert answer is None
+        assert "usage: runner.pyz" in text
+
+
+def test_the_state_file_is_plain_json_that_a_shell_can_print(host: RunnerHost) -> None:
+    spec = host.spec("true", passes=1)
+    host.run(spec)
+    assert json.loads((host.run_dir(spec) / "state.json").read_text())["phase"] == "finished"

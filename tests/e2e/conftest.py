@@ -1,0 +1,88 @@
+"""Fleets for the end-to-end tests: real sshd, real rsync, real cargo.
+
+The demo crate's dependencies are compiled once for all tests (half a minute), and every host's target folder starts as a copy of that: what
+each host still builds itself is the crate.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
+from sltfleet.demo.project import CRATE, make_project
+from tests.support.cli import Person
+
+
+@pytest.fixture(scope="session")
+def warm_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A target folder in which the demo crate was built, shared by all processes of this test run."""
+    shared = tmp_path_factory.getbasetemp().parent if os.environ.get("PYTEST_XDIST_WORKER") else tmp_path_factory.getbasetemp()
+    target = shared / "warm-target"
+    with open(shared / "warm-target.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (target / "done").exists():
+            crate = shared / "warm-crate"
+            shutil.copytree(CRATE, crate, ignore=shutil.ignore_patterns("target"), dirs_exist_ok=True)
+            argv = ["cargo", "test", "--no-run", "--locked", "--quiet", "--manifest-path", str(crate / "Cargo.toml")]
+            subprocess.run(argv, check=True, env={**os.environ, "CARGO_TARGET_DIR": str(target)}, timeout=280)
+            (target / "done").touch()
+    return target
+
+
+def seed_target(warm: Path, root: Path, project: str) -> None:
+    """Give a host's project folder a target folder that has the compiled dependencies already."""
+    folder = root / project
+    folder.mkdir(parents=True, mode=0o700)
+    (folder / ".sltfleet-project").write_text(project + "\n")
+    subprocess.run(["cp", "-a", "--reflink=auto", str(warm), str(folder / "target")], check=True)
+
+
+@pytest.fixture
+def person(tmp_path: Path) -> Iterator[Person]:
+    """Somebody with an empty home folder, at a terminal in an empty folder."""
+    home, cwd = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    cwd.mkdir()
+    with Person(cwd, home) as someone:
+        yield someone
+
+
+@pytest.fixture
+def demo_fleet(person: Person, warm_target: Path, tmp_path: Path) -> Iterator[Person]:
+    """The demo project in the person's folder, on one local host and two over ssh (`alpha`, `beta`)."""
+    with LoopbackFleet([LoopbackHost("alpha"), LoopbackHost("beta")], tmp_path / "ssh") as loopback:
+        roots = {name: tmp_path / "hosts" / name for name in ("localhost", "alpha", "beta")}
+        for root in roots.values():
+            seed_target(warm_target, root, "demo")
+        hosts: dict[str, dict[str, object]] = {name: {"root": str(root)} for name, root in roots.items()}
+        hosts["localhost"]["transport"] = "local"
+        make_project(person.cwd, hosts)
+        person.environ["SLTFLEET_SSH_CONFIG"] = str(loopback.ssh_config)
+        with stopped_at_the_end(person):
+            yield person
+
+
+@contextmanager
+def stopped_at_the_end(person: Person) -> Iterator[None]:
+    """End whatever run is still active when the test is over, also when it failed."""
+    try:
+        yield
+    finally:
+        person.type("stop")
+
+
+def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
+    """Return as soon as `condition` holds; fail with `what` when it does not in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout_s:g} s in vain: {what}"
+        time.sleep(0.1)

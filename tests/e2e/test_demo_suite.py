@@ -1,0 +1,103 @@
+"""The demo suite on a fleet of three hosts: occupancy, coverage, verdicts, and the story's before and after."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import wait_for
+from tests.support.cli import Person
+
+pytestmark = pytest.mark.cargo
+
+CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
+
+#: Of the real files' results, regenerated for MySQL by their publisher, these do not hold on SQLite.
+NOT_SQLITE = {"evidence/slt_lang_aggfunc.test", "evidence/slt_lang_droptrigger.test"}
+
+
+def test_every_worker_is_busy_every_file_covered_and_the_failing_ones_are_named(demo_fleet: Person) -> None:
+    person = demo_fleet
+    person.does("sync")
+    person.does("run", "--workers", "4", "--budget", "20s", "--seed", "1", code=1)
+
+    report = person.does("fetch", "--format", "json").json()
+
+    for host in report["hosts"]:
+        assert host["coverage"]["covered"] == host["coverage"]["total"] == 120, host
+        assert host["occupancy"] >= 0.97, host  # the demo on a quiet machine reaches 99 %: this one is full of tests
+    failing = {case["case"] for case in report["failing"]}
+    assert len([name for name in failing if name.startswith("honest-failures/")]) == 3
+    flaky = {unit["unit"] for unit in report["flaky"]}
+    assert flaky <= {"flaky/flaky_by_design.test"}
+
+
+def test_a_killed_controller_changes_nothing_on_the_hosts(demo_fleet: Person) -> None:
+    person = demo_fleet
+    person.does("sync")
+    watched = person.start("run", "--workers", "2", "--budget", "12s")
+
+    def running() -> bool:
+        hosts = person.type("status", "--format", "json").json()["hosts"]
+        return all(host["state"] == "running" for host in hosts)
+
+    wait_for(running, "a run on all hosts", timeout_s=120)
+    os.killpg(watched.pid, signal.SIGKILL)
+    watched.communicate()
+
+    assert running(), "the runners live on without their controller"
+    # The controller's memory is lost as well: a new one, elsewhere, has nothing but fleet.yaml.
+    elsewhere = person.cwd.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "repo").mkdir()
+    shutil.copy(person.cwd / "fleet.yaml", elsewhere)
+    with Person(elsewhere, person.home, dict(person.environ)) as other:
+        other.does("status", "--watch")
+        states = other.does("status", "--format", "json").json()["hosts"]
+        assert [host["state"] for host in states] == ["finished"] * 3
+        report = other.does("fetch", "--format", "json").json()
+        assert all(host["attempts"] > 0 for host in report["hosts"])
+
+
+def test_the_story_before_and_after_stands_in_one_table(demo_fleet: Person) -> None:
+    person = demo_fleet
+    person.does("sync", "--host", "localhost")
+    common = ("--host", "localhost", "--suite", "story", "--workers", "8", "--budget", "15s", "--seed", "1")
+    person.type("run", *common, "--once")
+    person.does("fetch", "--host", "localhost", "--no-tables")
+    person.type("run", *common)
+    person.does("fetch", "--host", "localhost", "--no-tables")
+
+    before, after = person.does("compare", "--format", "json").json()["runs"]
+
+    assert before["once"] is True
+    assert after["once"] is False
+    assert after["occupancy"] > 0.95 > before["occupancy"]
+    assert after["attempts"] > before["attempts"]
+    table = person.does("compare").stdout
+    for row in ("active workers", "occupancy", "runtime per worker", "coverage"):
+        assert row in table
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="no ../shared/corpus beside this repository")
+def test_real_sqllogictest_files_run_through_the_fleet(demo_fleet: Person) -> None:
+    person = demo_fleet
+    corpus = person.cwd / "repo" / "corpus"
+    shutil.rmtree(corpus)
+    shutil.copytree(CORPUS, corpus)
+    for path in [corpus, *corpus.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    files = {str(path.relative_to(corpus)) for path in corpus.rglob("*.test")}
+    person.does("sync", "--host", "alpha")
+
+    person.does("run", "--host", "alpha", "--workers", "4", "--passes", "1", "--budget", "120s", code=1)
+
+    report = person.does("fetch", "--host", "alpha", "--format", "json").json()
+    (host,) = report["hosts"]
+    assert host["coverage"] == {"covered": len(files), "total": len(files)}
+    failing = {case["case"] for case in report["failing"]}
+    assert failing == NOT_SQLITE

@@ -1,0 +1,79 @@
+"""The main job, typed word for word, with the repository's own fleet.yaml."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
+from tests.e2e.conftest import seed_target, stopped_at_the_end, wait_for
+from tests.support.cli import Person
+
+REPO = Path(__file__).resolve().parents[2]
+HOST = "rwalters-sandbox-1"
+
+
+@pytest.fixture
+def own_repo(person: Person, warm_target: Path, tmp_path: Path) -> Iterator[Person]:
+    """A copy of this very repository, and `rwalters-sandbox-1` as a loopback host with a home folder of its own."""
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=REPO, check=True, capture_output=True).stdout
+    for name in filter(None, tracked.decode().split("\0")):
+        if not (REPO / name).exists():
+            continue
+        target = person.cwd / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(REPO / name, target)
+    subprocess.run(["git", "init", "--quiet"], cwd=person.cwd, check=True)
+    # Only the budget differs from what a person has: a test has no five minutes.
+    fleet = person.cwd / "fleet.yaml"
+    fleet.write_text(fleet.read_text().replace("budget: 300s", "budget: 15s"))
+    remote_home = tmp_path / "remote home"
+    for home in (person.home, remote_home):
+        seed_target(warm_target, home / ".sltfleet", "sltfleet-demo")
+    rust = {name: person.environment()[name] for name in ("CARGO_HOME", "RUSTUP_HOME")}
+    cargo = str(Path(shutil.which("cargo") or "cargo").parent)
+    remote = LoopbackHost(HOST, home=remote_home, environment={**rust, "PATH": f"{cargo}:/usr/local/bin:/usr/bin:/bin"})
+    with LoopbackFleet([remote], tmp_path / "ssh") as loopback:
+        person.environ["SLTFLEET_SSH_CONFIG"] = str(loopback.ssh_config)
+        with stopped_at_the_end(person):
+            yield person
+
+
+@pytest.mark.cargo
+def test_the_four_everyday_commands_work_as_the_readme_has_them(own_repo: Person) -> None:
+    person = own_repo
+    synced = person.does("sync")
+    assert HOST in synced.stdout and "localhost" in synced.stdout
+
+    watched = person.start("run", "--host", HOST, "--workers", "64")
+
+    def active() -> bool:
+        hosts = person.does("status", "--format", "json").json()["hosts"]
+        return any(host["host"] == HOST and host["state"] == "running" and host["active"] == 64 for host in hosts)
+
+    wait_for(active, "64 active workers in `sltfleet status`")
+    table = person.does("status").stdout
+    assert "64/64" in table and "running" in table
+    assert "idle" in table, "the host that was not selected has no run"
+
+    ended = person.finish(watched)
+    # Three files of the sample fail honestly: a run that was watched to its end says so by its exit code.
+    assert ended.exit_code == 1, ended.said
+    assert "120/120" in ended.stdout
+
+    fetched = person.does("fetch")
+    for failing in ("honest-failures/",):
+        assert failing in fetched.stdout
+    assert (person.cwd / ".sltfleet" / "results.sqlite").exists()
+    assert list((person.cwd / ".sltfleet" / "runs").glob(f"*/{HOST}/journal.jsonl"))
+
+
+@pytest.mark.cargo
+def test_quick_syncs_builds_and_runs_with_eight_workers(own_repo: Person) -> None:
+    ended = own_repo.type("quick", "--host", "localhost", "--budget", "3s")
+    assert ended.exit_code == 1, ended.said
+    assert "/8" in ended.stdout

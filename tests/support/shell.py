@@ -1,0 +1,42 @@
+"""Runs a `Script` by this machine's `sh`, without any transport: what a host would do with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from sltfleet.core.shell import SHELL_COMMAND, Script, after_sentinel, script_input
+
+_SENTINEL = "the script begins here"
+_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a script gave back, as the transports decode it."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+def run_script(script: Script, *, home: Path | None = None, path: str | None = None) -> Answer:
+    """Run `script` to its end; `home` and `path` replace HOME and PATH."""
+    environment = {**os.environ, **({"HOME": str(home)} if home else {}), **({"PATH": path} if path else {})}
+    done = subprocess.run(
+        [SHELL_COMMAND] if path is None else ["/bin/sh"],
+        input=script_input(script, _SENTINEL),
+        capture_output=True,
+        timeout=_TIMEOUT_S,
+        env=environment,
+        check=False,
+    )
+    return Answer(done.returncode, _behind_sentinel(done.stdout), _behind_sentinel(done.stderr))
+
+
+def _behind_sentinel(output: bytes) -> str:
+    split = after_sentinel(output.decode("utf-8", "surrogateescape"), _SENTINEL)
+    assert split is not None, f"the script did not begin: {output!r}"
+    return split[1]

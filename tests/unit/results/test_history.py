@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sltfleet.core.paths import LocalPaths
+from sltfleet.results.history import RECENT_RUNS, unit_history
+from sltfleet.results.store import Store
+from sltfleet.wire.spec import UnitHistory
+from tests.support.journals import JournalBuilder
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> LocalPaths:
+    return LocalPaths(tmp_path)
+
+
+@pytest.fixture
+def store(paths: LocalPaths) -> Iterator[Store]:
+    with Store.open(paths) as opened:
+        yield opened
+
+
+def run(store: Store, paths: LocalPaths, day: int, *attempts: tuple[str, float, str], suite: str = "slt") -> None:
+    run_id = f"202611{day:02d}-120000-00000{day % 10}"
+    journal = JournalBuilder(run_id=run_id, suite=suite)
+    for number, (unit, seconds, outcome) in enumerate(attempts):
+        journal.attempt(0, unit, 100 * number, 100 * number + seconds, outcome)
+    store.import_journal(run_id, "alpha", journal.write(paths, run_id=run_id))
+
+
+def test_the_newest_run_with_a_verdict_decides_and_all_recent_ones_give_the_duration(
+    store: Store, paths: LocalPaths
+) -> None:
+    run(store, paths, 1, ("was bad.test", 10, "fail"), ("is bad.test", 3, "pass"), ("only old.test", 7, "crash"))
+    run(store, paths, 2, ("was bad.test", 20, "pass"), ("is bad.test", 5, "pass"), ("is bad.test", 4, "fail"))
+    assert unit_history(store, "demo", "slt") == {
+        "was bad.test": UnitHistory(rank=2, expected_s=15),
+        "is bad.test": UnitHistory(rank=0, expected_s=4),
+        "only old.test": UnitHistory(rank=0, expected_s=7),
+    }
+
+
+@pytest.mark.parametrize("outcome", ["cut", "infra"])
+def test_what_is_no_verdict_is_no_history(outcome: str, store: Store, paths: LocalPaths) -> None:
+    run(store, paths, 1, ("a.test", 10, outcome))
+    assert unit_history(store, "demo", "slt") == {}
+
+
+def test_other_suites_and_old_runs_say_nothing(store: Store, paths: LocalPaths) -> None:
+    run(store, paths, 1, ("ancient.test", 10, "fail"))
+    for day in range(2, 2 + RECENT_RUNS):
+        run(store, paths, day, ("a.test", 1, "pass"))
+    run(store, paths, 9, ("b.test", 1, "pass"), suite="other")
+    assert set(unit_history(store, "demo", "slt")) == {"a.test"}
+    assert set(unit_history(store, "demo", "other")) == {"b.test"}
+    assert unit_history(store, "another project", "slt") == {}

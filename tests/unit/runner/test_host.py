@@ -1,0 +1,116 @@
+"""What /proc and cgroups say, and who a process is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sltfleet.runner import sampler
+from sltfleet.runner.processes import (
+    Mark,
+    ProcessStat,
+    children,
+    is_alive,
+    own_identity,
+    parse_mark,
+    parse_stat,
+    read_stat,
+)
+from sltfleet.runner.sampler import (
+    CpuTimes,
+    Sampler,
+    parse_cgroups,
+    parse_cpu_max,
+    parse_cpu_times,
+    parse_limit_bytes,
+    parse_meminfo,
+)
+from sltfleet.wire.state import Identity
+
+STAT = (
+    "22157 (a) b ( c) S 1 22157 22157 0 -1 4194560 1 0 0 0 7 2 0 0 20 0 1 0 199272 22609920 4894 18446744073709551615"
+)
+
+
+def test_cpu_times_count_idle_iowait_and_steal_as_not_busy() -> None:
+    assert parse_cpu_times("cpu  100 5 50 800 40 1 4 10 7 7\ncpu0 1 2 3\n") == CpuTimes(busy=160, total=1010)
+    assert parse_cpu_times("cpu 1 2 3 4") == CpuTimes(busy=6, total=10)
+
+
+@given(st.text())
+def test_no_text_breaks_a_parser(text: str) -> None:
+    parse_cpu_times(text)
+    parse_meminfo(text)
+    parse_cgroups(text)
+    parse_cpu_max(text)
+    parse_limit_bytes(text)
+    parse_stat(text)
+    parse_mark(text.encode("utf-8", "replace"))
+
+
+def test_meminfo_is_in_bytes() -> None:
+    text = "MemTotal:       24683724 kB\nMemAvailable:   24000000 kB\nHugePages_Total:       3\n"
+    assert parse_meminfo(text) == {"MemTotal": 24683724 * 1024, "MemAvailable": 24000000 * 1024, "HugePages_Total": 3}
+
+
+def test_both_generations_of_cgroups_are_understood() -> None:
+    assert parse_cgroups("5:cpu,cpuacct:/a:b\n0::/user.slice\n") == {
+        "cpu": "/a:b",
+        "cpuacct": "/a:b",
+        "": "/user.slice",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"),
+    [("150000 100000\n", 1.5), ("max 100000\n", None), ("-1 100000", None), ("", None), ("5 0", None)],
+)
+def test_a_cpu_quota_is_a_number_of_cores(text: str, cores: float | None) -> None:
+    assert parse_cpu_max(text) == cores
+
+
+@pytest.mark.parametrize(("text", "limit"), [("1048576\n", 1048576), ("max\n", None), ("9223372036854771712\n", None)])
+def test_a_memory_limit_is_a_number_of_bytes(text: str, limit: int | None) -> None:
+    assert parse_limit_bytes(text) == limit
+
+
+def test_this_host_has_cores_memory_and_can_be_sampled() -> None:
+    assert 0 < sampler.cores() <= (os.cpu_count() or 1)
+    assert sampler.memory_bytes() > 0
+    sample = Sampler().take()
+    assert sample is not None
+    assert 0 <= sample.cpu_percent <= 100
+    assert sample.runner_rss_bytes > 0
+
+
+def test_a_process_name_may_hold_anything() -> None:
+    assert parse_stat(STAT) == ProcessStat(22157, "S", 1, 22157, 199272)
+
+
+def test_a_process_is_who_it_is_only_with_boot_id_and_start_ticks() -> None:
+    own = own_identity()
+    assert is_alive(own)
+    assert not is_alive(Identity(own.boot_id, own.pid, own.start_ticks + 1))
+    assert not is_alive(Identity("another boot", own.pid, own.start_ticks))
+
+
+def test_a_zombie_is_not_alive() -> None:
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    stat = read_stat(child.pid)
+    assert stat is not None
+    assert not stat.alive
+    assert child.pid in children()
+    child.wait()
+    assert read_stat(child.pid) is None
+
+
+def test_a_mark_names_folder_and_attempt() -> None:
+    environ = b"A=1\0SLTFLEET_ATTEMPT=run:1:12\0SLTFLEET_RUN_DIR=/x y\0"
+    assert parse_mark(environ) == Mark("/x y", 12)
+    assert parse_mark(b"SLTFLEET_ATTEMPT=run:12\0") is None
+    assert parse_mark(b"SLTFLEET_ATTEMPT=run:x\0SLTFLEET_RUN_DIR=/x\0") is None

@@ -1,0 +1,143 @@
+"""The order in which units are handed out."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sltfleet.runner.schedule import START_TRIES, Assignment, PassScheduler, first_order, seed_of_pass
+from sltfleet.wire.spec import UnitHistory
+
+UNITS = st.lists(st.text("abc/", min_size=1, max_size=4), min_size=1, max_size=12, unique=True)
+SEEDS = st.integers(0, 2**64 - 1)
+
+
+def take(scheduler: PassScheduler, worker: int = 0) -> Assignment:
+    assignment = scheduler.next_unit(worker, 0.0, 100.0)
+    assert assignment is not None
+    return assignment
+
+
+@given(UNITS, SEEDS, st.integers(1, 4))
+def test_one_worker_gets_every_unit_once_per_pass(units: list[str], seed: int, passes: int) -> None:
+    scheduler = PassScheduler(units, seed, passes=passes)
+    for number in range(1, passes + 1):
+        seen = []
+        for _ in units:
+            assignment = take(scheduler)
+            assert assignment.pass_number == number
+            assert assignment.seed == seed_of_pass(seed, number)
+            seen.append(assignment.unit)
+            over = scheduler.finished(assignment)
+        assert sorted(seen) == sorted(units)
+        assert over == (number,)
+    assert scheduler.next_unit(0, 0.0, 100.0) is None
+    assert scheduler.passes_finished == passes
+
+
+@given(UNITS, SEEDS, st.data())
+def test_the_same_seed_gives_the_same_plan_whatever_the_order_of_the_units(
+    units: list[str], seed: int, data: st.DataObject
+) -> None:
+    other = data.draw(st.permutations(units))
+    first, second = PassScheduler(units, seed), PassScheduler(other, seed)
+    for _ in range(3 * len(units)):
+        one, two = take(first), take(second)
+        assert one == two
+        first.finished(one)
+        second.finished(two)
+
+
+@given(UNITS, SEEDS, st.integers(1, 6), st.integers(1, 3), st.randoms(use_true_random=False))
+def test_every_pass_covers_every_unit_however_attempts_overlap(
+    units: list[str],
+    seed: int,
+    workers: int,
+    passes: int,
+    random: st.randoms,  # type: ignore[valid-type]
+) -> None:
+    scheduler = PassScheduler(units, seed, passes=passes)
+    handed: list[Assignment] = []
+    running: list[Assignment] = []
+    over: list[int] = []
+    while True:
+        assignment = scheduler.next_unit(0, 0.0, 1.0) if len(running) < workers else None
+        if assignment is not None:
+            handed.append(assignment)
+            running.append(assignment)
+        elif running:
+            over += scheduler.finished(running.pop(random.randrange(len(running))))  # type: ignore[attr-defined]
+        else:
+            break
+    assert sorted((a.pass_number, a.unit) for a in handed) == sorted(
+        (number, unit) for number in range(1, passes + 1) for unit in units
+    )
+    assert sorted(over) == list(range(1, passes + 1))
+
+
+@given(UNITS, SEEDS)
+def test_a_running_unit_is_not_started_again_while_another_can_be(units: list[str], seed: int) -> None:
+    scheduler = PassScheduler(units, seed)
+    straggler = take(scheduler)
+    for _ in range(3 * (len(units) - 1)):
+        assignment = take(scheduler)
+        assert assignment.unit != straggler.unit
+        scheduler.finished(assignment)
+    # Now the second pass and the one after it have nothing else left: the unit is started a second time.
+    assert take(scheduler).unit == straggler.unit
+
+
+def test_the_first_pass_takes_failed_then_new_then_passed_each_longest_first() -> None:
+    history = {
+        "passed-short": UnitHistory(2, 1.0),
+        "passed-long": UnitHistory(2, 9.0),
+        "failed-short": UnitHistory(0, 1.0),
+        "failed-long": UnitHistory(0, 5.0),
+        "failed-unknown": UnitHistory(0),
+    }
+    order = first_order([*sorted(history), "new"], history, 1)
+    assert order == ["failed-long", "failed-short", "failed-unknown", "new", "passed-long", "passed-short"]
+
+
+def test_later_passes_are_shuffled_anew() -> None:
+    units = [str(number) for number in range(50)]
+    scheduler = PassScheduler(units, 3, passes=3)
+    orders = [[], [], []]  # type: list[list[str]]
+    for order in orders:
+        for _ in units:
+            assignment = take(scheduler)
+            order.append(assignment.unit)
+            scheduler.finished(assignment)
+    assert orders[0] != orders[1] != orders[2] != orders[0]
+
+
+def test_what_could_not_be_started_comes_again_in_its_pass_but_not_for_ever() -> None:
+    scheduler = PassScheduler(["a", "b"], 1, passes=1)
+    first, second = take(scheduler), take(scheduler)
+    scheduler.finished(second)
+    for _ in range(START_TRIES - 1):
+        assert scheduler.not_started(first) == ()
+        assert take(scheduler) == first
+    assert scheduler.not_started(first) == (1,)
+    assert scheduler.next_unit(0, 0.0, 1.0) is None
+
+
+def test_a_unit_given_back_late_is_handed_out_before_the_newer_passes() -> None:
+    scheduler = PassScheduler(["a", "b", "c"], 1)
+    late = take(scheduler)
+    for _ in range(3):
+        scheduler.finished(take(scheduler))
+    scheduler.not_started(late)
+    assert take(scheduler) == late
+
+
+def test_a_schedule_without_units_is_an_error() -> None:
+    with pytest.raises(ValueError, match="needs a unit"):
+        PassScheduler([], 1)
+
+
+@given(SEEDS, st.integers(2, 1000))
+def test_seeds_of_later_passes_fit_into_31_bits(seed: int, number: int) -> None:
+    assert 0 <= seed_of_pass(seed, number) < 2**31
+    assert seed_of_pass(seed, 1) == seed

@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 import time
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 from sltfleet.app.fleet import Fleet, Host, HostResults
 from sltfleet.app.progress import BuildProgress, Listener, Warned
@@ -19,6 +20,8 @@ from sltfleet.core.errors import BuildError, CommandTimeout
 from sltfleet.core.syncing import sync_problem
 from sltfleet.transport.base import CommandResult
 
+T = TypeVar("T")
+
 #: The digest of an executable and a small file; connecting included.
 SEAL_TIMEOUT_S = 120.0
 
@@ -28,7 +31,8 @@ class BuiltSuite:
     """A suite that is ready to run on one host.
 
     `binary`, `project_root` and `repo` are absolute there, `package_dir` is relative to the repo ("" for the repo
-    itself); `digest` is the binary's SHA-256 in hex. `cached`: nothing had changed, and cargo was not even started.
+    itself); `digest` is the binary's SHA-256 in hex; `commit` and `dirty_digest` are those of the last sync. `cached`:
+    nothing had changed, and cargo was not even started.
     """
 
     host: str
@@ -37,6 +41,8 @@ class BuiltSuite:
     digest: str
     package: str
     package_dir: str
+    commit: str
+    dirty_digest: str
     toolchain: str
     project_root: str
     repo: str
@@ -66,7 +72,7 @@ def build(
     return fleet.each_host("building", work, listener)
 
 
-def distinct_build_errors(results: HostResults[BuiltSuite]) -> list[DistinctError]:
+def distinct_build_errors(results: HostResults[T]) -> list[DistinctError]:
     """Return each error once with all hosts that have it: a compile error is shown once, not once per host."""
     return distinct_errors(results.errors)
 
@@ -148,6 +154,8 @@ def _describe(host: Host, answer: BuildAnswer, record: BuildRecord, started_s: f
         digest=answer.digest,
         package=record.package,
         package_dir="" if package_dir == "." else package_dir,
+        commit=answer.sync.commit if answer.sync else "",
+        dirty_digest=answer.sync.dirty_digest if answer.sync else "",
         toolchain=answer.toolchain,
         project_root=answer.project,
         repo=repo,

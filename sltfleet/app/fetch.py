@@ -93,19 +93,31 @@ def fetch(
     """
     if run_id is not None and not is_run_id(run_id):
         raise UsageError(f"{run_id!r} is no run id", fix="`sltfleet status` names the newest run")
+    # Opened first: a database that cannot be used is told before anything is fetched.
+    with Store.open(fleet.paths) as store:
+        hosts = _fetch_all(fleet, run_id, listener, limits or FetchLimits(), timeout_s)
+        return _conclude(store, run_id, hosts, listener)
+
+
+def _fetch_all(
+    fleet: Fleet, run_id: str | None, listener: Listener, limits: FetchLimits, timeout_s: float
+) -> HostResults[HostFetch]:
     stop = threading.Event()
-    job = _Job(fleet.paths, run_id, listener, limits or FetchLimits(), timeout_s, stop)
+    job = _Job(fleet.paths, run_id, listener, limits, timeout_s, stop)
     try:
-        hosts = fleet.each_host(STEP, lambda host: _fetch_host(host, job), listener)
+        return fleet.each_host(STEP, lambda host: _fetch_host(host, job), listener)
     finally:
         stop.set()
+
+
+def _conclude(store: Store, run_id: str | None, hosts: HostResults[HostFetch], listener: Listener) -> FetchResult:
     fetched = {host: part for host, part in hosts.values.items() if isinstance(part, FetchedRun)}
     if not fetched and not hosts.errors:
         raise RunError(
             f"no host has run {run_id}" if run_id else "no host has a run",
             fix="start one with `sltfleet run`" if run_id is None else "`sltfleet status` names the newest run",
         )
-    imported = _import(fleet.paths, fetched, hosts, listener)
+    imported = _import(store, fetched, hosts, listener)
     return FetchResult(max((part.run_id for part in fetched.values()), default=None), hosts, imported)
 
 
@@ -186,20 +198,17 @@ def _checked(folder: Path) -> FetchedFolder:
 
 
 def _import(
-    paths: LocalPaths, fetched: dict[str, FetchedRun], hosts: HostResults[HostFetch], listener: Listener
+    store: Store, fetched: dict[str, FetchedRun], hosts: HostResults[HostFetch], listener: Listener
 ) -> dict[str, Imported]:
     """Import the fetched journals; a host whose journal cannot be imported has that as its error."""
     imported: dict[str, Imported] = {}
-    if not fetched:
-        return imported
-    with Store.open(paths) as store:
-        for host, part in fetched.items():
-            try:
-                imported[host] = store.import_journal(part.run_id, host, part.folder / JOURNAL_NAME)
-            except FleetError as error:
-                error.host = host
-                hosts.errors[host] = error
-                continue
-            if imported[host].damage:
-                listener(Warned(host, imported[host].damage, "what stands before is in the tables"))
+    for host, part in fetched.items():
+        try:
+            imported[host] = store.import_journal(part.run_id, host, part.folder / JOURNAL_NAME)
+        except FleetError as error:
+            error.host = host
+            hosts.errors[host] = error
+            continue
+        if imported[host].damage:
+            listener(Warned(host, imported[host].damage, "what stands before is in the tables"))
     return imported

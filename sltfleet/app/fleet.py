@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ from sltfleet.transport.base import Transport
 from sltfleet.transport.connect import open_transport
 
 T = TypeVar("T")
+
+#: How long what is under way may take to end in good order after Ctrl-C.
+ENDING_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Fleet:
     loaded: LoadedConfig
     hosts: tuple[Host, ...]
     paths: LocalPaths
+    #: Those of `each_host`: after Ctrl-C some are still at work.
+    threads: list[threading.Thread] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def project(self) -> str:
@@ -102,7 +108,9 @@ class Fleet:
                 futures[host.name].set_exception(error)
 
         for host in chosen:
-            threading.Thread(target=settle, args=(host,), name=f"{step} {host.name}", daemon=True).start()
+            thread = threading.Thread(target=settle, args=(host,), name=f"{step} {host.name}", daemon=True)
+            self.threads.append(thread)
+            thread.start()
         wait(futures.values())
         results: HostResults[T] = HostResults()
         for name, future in futures.items():
@@ -115,7 +123,7 @@ class Fleet:
 
 @contextlib.contextmanager
 def open_fleet(loaded: LoadedConfig, names: tuple[str, ...]) -> Iterator[Fleet]:
-    """Give the fleet of the hosts `names` (already selected); their connections are ended on leaving.
+    """Give the fleet of the hosts `names` (already selected); on leaving, what is under way and the connections end.
 
     Nothing is connected yet: a transport connects when it is first used.
     """
@@ -129,8 +137,12 @@ def open_fleet(loaded: LoadedConfig, names: tuple[str, ...]) -> Iterator[Fleet]:
         )
         for name in names
     )
+    fleet = Fleet(loaded=loaded, hosts=hosts, paths=LocalPaths(loaded.fleet_dir))
     try:
-        yield Fleet(loaded=loaded, hosts=hosts, paths=LocalPaths(loaded.fleet_dir))
+        yield fleet
     finally:
+        deadline_s = time.monotonic() + ENDING_S
+        for thread in fleet.threads:
+            thread.join(max(0.0, deadline_s - time.monotonic()))
         for host in hosts:
             host.transport.close()

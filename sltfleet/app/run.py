@@ -13,10 +13,12 @@ from sltfleet.app.fleet import Fleet, Host, HostResults
 from sltfleet.app.progress import Listener
 from sltfleet.app.runs import RunRecord, save_run
 from sltfleet.app.stop import STOP_TIMEOUT_S, stop_host
+from sltfleet.app.sync import require_whole_sync
 from sltfleet.config.model import ExitCodeConfig, FilesConfig, JsonConfig, OutputConfig, PartitionsConfig, SuiteConfig
 from sltfleet.core.errors import ActiveRunError, RunError
 from sltfleet.core.launching import escape_template, launch_script, read_launch
 from sltfleet.core.runid import new_run_id
+from sltfleet.core.syncing import SyncRecord
 from sltfleet.wire.handshake import Launched
 from sltfleet.wire.spec import (
     ExitCodeVerdict,
@@ -77,19 +79,20 @@ def start_run(
     seed = secrets.randbits(32) if options.seed is None else options.seed
     run_id = new_run_id(time.time(), secrets.randbits(24))
     built = build(fleet, name, suite, listener)
-    specs = {
-        host.name: make_spec(run_id, fleet.project, host, suite, built.values[host.name], options, seed, history or {})
-        for host in fleet.hosts
-        if host.name in built.values
-    }
-    ready = tuple(host for host in fleet.hosts if host.name in specs)
-    launched = fleet.each_host(
-        "starting", lambda host: _launch(host, specs[host.name], options.replace), listener, hosts=ready
-    )
+    synced: dict[str, SyncRecord] = {}
+
+    def start(host: Host) -> tuple[Launched, str]:
+        # What the tests of this run are a verdict on is what lies on the host, not what lies here by now.
+        synced[host.name] = record = require_whole_sync(host)
+        spec = make_spec(run_id, host, suite, built.values[host.name], record, options, seed, history or {})
+        return _launch(host, spec, options.replace)
+
+    ready = tuple(host for host in fleet.hosts if host.name in built.values)
+    launched = fleet.each_host("starting", start, listener, hosts=ready)
     launched.errors.update(built.errors)
     budget_s = options.budget_s or suite.budget
     if launched.values:
-        first = specs[next(iter(launched.values))]
+        first = synced[next(iter(launched.values))]
         save_run(
             fleet.paths,
             RunRecord(
@@ -110,10 +113,10 @@ def start_run(
 
 def make_spec(
     run_id: str,
-    project: str,
     host: Host,
     suite: SuiteConfig,
     built: BuiltSuite,
+    synced: SyncRecord,
     options: RunOptions,
     seed: int,
     history: dict[str, UnitHistory],
@@ -122,7 +125,7 @@ def make_spec(
     workers = options.workers or host.config.workers or 0
     return Spec(
         run_id=run_id,
-        project=project,
+        project=host.paths.project,
         host=host.name,
         suite=built.suite,
         project_root=built.project_root,
@@ -150,8 +153,8 @@ def make_spec(
             nice=suite.nice,
         ),
         history=history,
-        commit=built.commit,
-        dirty_digest=built.dirty_digest,
+        commit=synced.commit,
+        dirty_digest=synced.dirty_digest,
         toolchain=built.toolchain,
         sltfleet_version=_version(),
     )

@@ -34,10 +34,10 @@ def start(fleet: Fleet, suite: str | None, options: RunOptions) -> StartedRun:
 
 def finish_build(results: HostResults[T]) -> int:
     """Show the errors of a fan-out, compile errors once per distinct error, and return the exit code."""
-    from sltfleet.app.build import distinct_build_errors
+    from sltfleet.core.cargo_failures import distinct_errors
     from sltfleet.report.problems import show_error
 
-    for distinct in distinct_build_errors(results):
+    for distinct in distinct_errors(results.errors):
         show_error(distinct.error, distinct.hosts)
     return next((int(error.exit_code) for error in results.errors.values()), 0)
 

@@ -140,8 +140,11 @@ def _resolve(text: str, base: Path) -> Path:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether there is a file; pathlib's own question raises for a name that is too long or a folder that is closed."""
-    return os.path.isfile(path)  # noqa: PTH113
+    """Whether something is there that can be read as a file, /dev/null for instance.
+
+    Unlike pathlib's questions, these do not raise for a name that is too long or a folder that is closed.
+    """
+    return os.path.exists(path) and not os.path.isdir(path)  # noqa: PTH110, PTH112
 
 
 def _config_error(path: Path, problems: list[ConfigProblem]) -> ConfigError:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from sltfleet.core.cargo import CargoBuild, cargo_arguments
 from sltfleet.core.paths import SYNC_RECORD_NAME, HostPaths
 from sltfleet.core.shell import ROOT_PRELUDE, Script
-from sltfleet.core.syncing import NEVER_CODE, WHOLE_SYNC_CHECK
+from sltfleet.core.syncing import NEVER_CODE, WHOLE_SYNC_CHECK, SyncRecord, record_from_json
 from sltfleet.wire.codec import DecodeError, decode, encode
 
 #: Exit codes of the scripts; those of WHOLE_SYNC_CHECK come besides. cargo's own comes in a line of its own.
@@ -61,7 +61,8 @@ name=$1; key=$2; force=$3; folder=$4; toolchain=$5; supervisor=$6; variables=$7;
 while [ "$variables" -gt 0 ]; do export "$1"; shift; variables=$((variables - 1)); done
 cd -P "repo/$folder" 2>/dev/null && [ -f Cargo.toml ] || exit {NO_MANIFEST_CODE}
 case $(pwd -P)/ in "$here"/repo/*) ;; *) exit {NO_MANIFEST_CODE} ;; esac
-printf '@project %s\\n' "$here"
+printf '@project %s\\n@sync ' "$here"
+cat "$here/{SYNC_RECORD_NAME}"
 
 # A session without a terminal has no ~/.cargo/bin on its PATH. What rustup puts there is no cargo until it has a
 # toolchain.
@@ -145,7 +146,9 @@ class BuildRecord:
 def build_script(
     paths: HostPaths, suite: str, build: CargoBuild, environment: Mapping[str, str], *, force: bool
 ) -> Script:
-    """Return the script that builds, unless nothing has changed. Names of variables are names (config.load has seen to it)."""
+    """Return the script that builds, unless nothing has changed. Names of variables are names (config.load has seen
+    to it).
+    """
     arguments = cargo_arguments(build)
     variables = [f"{name}={value}" for name, value in sorted(environment.items())]
     key = json.dumps([build.folder, arguments, variables])
@@ -172,6 +175,7 @@ class BuildAnswer:
     fingerprint: str = ""
     content: str = ""
     packages: int | None = None
+    sync: SyncRecord | None = None
     digest: str = ""
     exit_code: int | None = None
     record: BuildRecord | None = None
@@ -184,6 +188,8 @@ class BuildAnswer:
             self.project = value
         elif name == "@toolchain":
             self.toolchain = value
+        elif name == "@sync":
+            self.sync = record_from_json(value)
         elif name == "@fingerprint":
             self.fingerprint = value
         elif name == "@content":

@@ -63,9 +63,10 @@ class TestFacts:
 
 def find_corpus(files: Iterable[str]) -> Corpus | None:
     """Return the corpus among relative paths: the folder that has nearly all files of the most frequent suffix."""
-    by_suffix = {
-        suffix: [path for path in map(PurePosixPath, files) if path.suffix == suffix] for suffix in CORPUS_SUFFIXES
-    }
+    by_suffix: dict[str, list[PurePosixPath]] = {suffix: [] for suffix in CORPUS_SUFFIXES}
+    for path in map(PurePosixPath, files):
+        if path.suffix in by_suffix:
+            by_suffix[path.suffix].append(path)
     suffix, paths = max(by_suffix.items(), key=lambda item: len(item[1]))
     if not paths:
         return None

@@ -35,6 +35,9 @@ PROBE_TIMEOUT_S = 90.0
 #: Where rustup, its Docker image and distributions put cargo. Without a terminal only the last is on PATH.
 CARGO_PLACES = ("$CARGO_HOME/bin", "~/.cargo/bin", "/usr/local/cargo/bin", "$PATH", "/usr/bin")
 
+#: Where the launcher looks for python3, in its order.
+PYTHON_PLACES = ("/usr/bin", "/usr/local/bin", "$PATH")
+
 #: Used by our scripts on the hosts.
 UTILITIES = ("awk", "base64", "cp", "date", "df", "du", "find", "head", "mktemp", "nohup", "sha256sum", "tail", "wc")
 
@@ -45,10 +48,10 @@ _OTHERS = ("setsid", "flock", "curl", "make", "sudo", "apt-get", "dnf", "apk", "
 _MODULES = "ctypes dataclasses fcntl hashlib json random selectors shutil signal zlib"
 
 
-def probe_script(paths: HostPaths, cargo_places: tuple[str, ...] = CARGO_PLACES) -> Script:
+def probe_script(paths: HostPaths) -> Script:
     """Return the script that asks for everything; the first line it prints is the host's clock."""
     words = (MARKER_NAME, " ".join(UTILITIES), " ".join(_OTHERS), _MODULES)
-    return Script(PROBE, (paths.project_dir, *words, *cargo_places))
+    return Script(PROBE, (paths.project_dir, *words, *PYTHON_PLACES, "--", *CARGO_PLACES))
 
 
 class _Answer:

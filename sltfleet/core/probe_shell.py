@@ -128,7 +128,9 @@ print("%d.%d.%d" % sys.version_info[:3] + " " + " ".join(missing))
 '
 seen=$newline
 new() { case $seen in *"$newline$1$newline"*) return 1 ;; esac; seen=$seen$1$newline; [ -x "$1" ]; }
-for path in /usr/bin/python3 /usr/local/bin/python3 "$(command -v python3)"; do
+while [ "$1" != -- ]; do
+  case $1 in '$PATH') path=$(command -v python3) ;; *) path=$1/python3 ;; esac
+  shift
   new "$path" && say python "$path" "$(limited "$path" -E -S -c "$check" $modules 2>/dev/null)"
 done
 for name in cc gcc clang; do
@@ -136,6 +138,7 @@ for name in cc gcc clang; do
   output=$(limited "$path" -o "$scratch/probe" "$scratch/probe.c" 2>&1); status=$?
   say compiler "$name" "$path" "$status" "$(first_line "$output")"
 done
+shift
 for place in "$@"; do
   case $place in
     '$CARGO_HOME/bin') [ -n "$CARGO_HOME" ] || continue; path=$CARGO_HOME/bin/cargo ;;

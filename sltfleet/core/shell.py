@@ -69,10 +69,10 @@ def script_input(script: Script, sentinel: str) -> bytes:
     for name, data in script.files:
         lines += [f"put_{name}() {{", _base64_writer(data), "}"]
     lines += ["sltfleet_main() {", script.body.rstrip("\n"), "}"]
-    # One compound command, so that nothing runs before all of it has arrived.
+    # One compound command: where the connection ends in the middle of it, its } is missing and nothing runs.
     call = " ".join(["sltfleet_main", *(quote(arg) for arg in script.args)])
     mark = quote(sentinel)
-    lines.append(f"printf '\\n%s\\n' {mark}; printf '\\n%s\\n' {mark} >&2; {call} </dev/null; exit $?")
+    lines.append(f"{{ printf '\\n%s\\n' {mark}; printf '\\n%s\\n' {mark} >&2; {call} </dev/null; exit $?; }}")
     return ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
 
 

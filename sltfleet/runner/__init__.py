@@ -6,13 +6,15 @@ It is shipped as a zipapp (`sltfleet.app.archive`), needs nothing but python3 >=
 pure:
 - `messages`: what the core is told (events) and what it asks for (actions).
 - `schedule`: which unit comes next.
-- `dispatch`: the core; `slots`: what one worker does at the moment; `tally`: the counts.
+- `dispatch`: the core; `phases`: the parts of a run's life; `slots`: what one worker does at the moment; `tally`: the
+  counts.
 - `verdicts`: from what an attempt left behind to its outcome and its cases.
 
 shell:
 - `loop`: the event loop; `spawn`: starting an attempt; `orphans`: ending what an attempt leaves behind.
 - `collect`: reading what a verdict needs; `outputs`: the attempts' output files; `artifacts`: which outputs are kept.
-- `journal`, `files`: writing so that a reader never sees half a line or half a file.
+- `reporter`: what a person can see: journal and state file; `journal`, `files`: writing so that a reader never sees
+  half a line or half a file; `snapshot` (pure): the state file's content.
 - `sampler`, `processes`, `linux`: /proc, cgroups, process identities, the few system calls that Python has not.
 - `units`, `tree`, `views`: what is run, and where.
 - `launch`, `stop`: the commands; `paths`: where everything lies; `__main__`: the command line.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from typing import Dict, Optional
+from typing import Dict
 
 from sltfleet.runner.files import make_folder, remove_file
 from sltfleet.runner.outputs import GrowingOutput, store
@@ -39,10 +39,8 @@ class Artifacts:
         self._sizes: Dict[str, int] = {}
         make_folder(paths.last)
 
-    def keep(self, event: AttemptFinished, output: Optional[GrowingOutput]) -> Output:
+    def keep(self, event: AttemptFinished, output: GrowingOutput) -> Output:
         """Keep the attempt's output where it belongs. Raises OSError; the output is lost then."""
-        if output is None:
-            return Output()
         size = output.size()
         if not size:
             remove_file(output.path)

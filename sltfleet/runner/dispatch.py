@@ -9,8 +9,7 @@ ended by itself keeps its verdict, however late its exit is told.
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
-from typing import List, Optional, Tuple, Union
+from typing import List, Optional, Tuple
 
 from sltfleet.runner import slots as st
 from sltfleet.runner.messages import (
@@ -31,6 +30,7 @@ from sltfleet.runner.messages import (
     Tick,
     WriteState,
 )
+from sltfleet.runner.phases import Config, Live, Over, Phase, Stopping
 from sltfleet.runner.schedule import Assignment, Scheduler
 from sltfleet.runner.slots import Slot, busy_within
 from sltfleet.runner.tally import Tally
@@ -48,42 +48,6 @@ GIVE_UP_AFTER_S = 10.0
 #: The pause of a worker whose attempt could not be started, doubled with every further failure up to the maximum.
 BACKOFF_S = 0.25
 BACKOFF_MAX_S = 5.0
-
-
-@dataclass(frozen=True)
-class Config:
-    """What the dispatcher must know of the spec. `exhausted` is the reason when the schedule has no more units."""
-
-    workers: int
-    units: int
-    budget_s: float
-    timeout_s: float
-    kill_after_s: float
-    fail_fast: Optional[int] = None
-    exhausted: str = "passes"
-
-
-@dataclass(frozen=True)
-class Live:
-    """Workers get new attempts."""
-
-
-@dataclass(frozen=True)
-class Stopping:
-    """No new attempts; what still runs at `give_up_at_s` is left to itself."""
-
-    reason: str
-    give_up_at_s: float
-
-
-@dataclass(frozen=True)
-class Over:
-    """Every worker has left."""
-
-    reason: str
-
-
-Phase = Union[Live, Stopping, Over]
 
 
 class Dispatcher:
@@ -105,6 +69,10 @@ class Dispatcher:
     @property
     def pass_number(self) -> int:
         return self._scheduler.pass_number
+
+    @property
+    def passes_finished(self) -> int:
+        return self._scheduler.passes_finished
 
     @property
     def active(self) -> int:

@@ -70,6 +70,8 @@ def _prepare(spec: Spec, paths: RunPaths) -> Union[int, Refused]:
     """Make everything that the run needs in its folder. Returns how many units it has."""
     if os.path.exists(paths.tree) or os.path.exists(paths.journal):
         return Refused("tree", f"{paths.root} has been launched before", "start a new run")
+    if os.path.commonpath([spec.repo, paths.root]) == os.path.normpath(spec.repo):
+        return Refused("tree", f"{paths.root} lies in the repo {spec.repo}", "put the project's folder elsewhere")
     try:
         snapshot(spec.repo, paths.tree, spec.package_dir)
         resolved = resolve_units(spec.units, spec.select, paths.tree)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import signal
 import sys
@@ -19,8 +18,7 @@ from typing import Dict, List, Mapping, Optional, Tuple
 from sltfleet.runner.artifacts import Artifacts
 from sltfleet.runner.collect import Collector
 from sltfleet.runner.dispatch import Dispatcher
-from sltfleet.runner.files import make_folder, overwrite_json, write_file
-from sltfleet.runner.journal import Journal
+from sltfleet.runner.files import make_folder
 from sltfleet.runner.messages import (
     Action,
     Attempt,
@@ -41,8 +39,9 @@ from sltfleet.runner.messages import (
 from sltfleet.runner.orphans import Orphans
 from sltfleet.runner.outputs import GrowingOutput, Outputs
 from sltfleet.runner.paths import RunPaths
+from sltfleet.runner.phases import Over
+from sltfleet.runner.reporter import Reporter
 from sltfleet.runner.sampler import Sampler
-from sltfleet.runner.snapshot import join_troubles, make_state
 from sltfleet.runner.spawn import Spawner, template_values
 from sltfleet.runner.units import Unit
 from sltfleet.wire import events as wire
@@ -63,8 +62,8 @@ WATCH_FAST_S = 0.02
 #: So many more children than there are attempts are reaped in one turn: orphans.
 REAP_SPARE = 16
 
-#: So long the end of the run waits for a journal that cannot be written.
-LAST_WRITES_S = 10.0
+#: So long what is left of the run's processes may take to go.
+END_ALL_S = 3.0
 
 
 class Loop:
@@ -80,12 +79,10 @@ class Loop:
         environment: Mapping[str, str],
     ) -> None:
         self._spec = spec
-        self._paths = paths
-        self._identity = identity
         self._units: Dict[str, Unit] = {unit.id: unit for unit in units}
         self._dispatcher = dispatcher
         make_folder(paths.slots)
-        self._journal = Journal.at(paths.journal)
+        self._reporter = Reporter(spec, paths, identity, tuple(self._units), dispatcher)
         self._outputs = Outputs(paths.slots, spec.limits.output_bytes)
         self._artifacts = Artifacts(paths, spec.limits.artifacts_bytes, spec.limits.output_bytes)
         self._spawner = Spawner(spec, paths, environment)
@@ -97,10 +94,7 @@ class Loop:
         self._taken: Dict[int, Optional[GrowingOutput]] = {}
         #: Actions that may wait until the workers are busy again.
         self._deferred: List[Action] = []
-        self._state_trouble = ""
-        self._output_trouble = ""
         self._zero = 0.0
-        self._started_wall_s = 0.0
         self._next_sample = self._next_state = self._next_watch = 0.0
         self._finished = False
         self._more_to_reap = False
@@ -108,21 +102,21 @@ class Loop:
     def run(self, notes: Tuple[str, ...], cores: float, memory_bytes: int) -> None:
         """Run until the dispatcher says that it is over. Raises whatever goes wrong in the runner itself."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        self._started_wall_s = time.time()
         self._zero = time.monotonic()
         self._next_sample, self._next_state = SAMPLE_EVERY_S, 0.0
-        self._journal.add(self._run_started(cores, memory_bytes))
-        for note in notes:
-            self._journal.add(wire.Note(t=0.0, text=note))
+        self._reporter.started(cores, memory_bytes, notes)
         try:
             self._handle(Begin(), 0.0)
             self._settle_down()
             while not self._finished:
                 self._turn()
         except BaseException:
-            self._fail()
+            self._orphans.end_all(END_ALL_S)
+            self._reporter.failed(self._now(), sys.exc_info()[1])
             raise
-        self._last_writes()
+        self._outputs.clear()
+        self._orphans.end_all(END_ALL_S)
+        self._reporter.last_writes(self._zero)
 
     # --- one turn ----------------------------------------------------------------------------------------------------
 
@@ -150,29 +144,31 @@ class Loop:
 
     def _settle_down(self) -> None:
         """Everything that can wait until the workers are busy again."""
+        now = self._now()
+        if now >= self._next_sample and not isinstance(self._dispatcher.phase, Over):
+            self._next_sample = now + SAMPLE_EVERY_S
+            sample = self._sampler.take()
+            if sample is not None:
+                self._handle(sample, now)
         deferred, self._deferred = self._deferred, []
         for action in deferred:
             if isinstance(action, Settle):
-                self._journal.add(self._keep_output(action.event))
+                self._reporter.record(self._keep_output(action.event))
             elif isinstance(action, Record):
-                self._journal.add(action.event)
+                self._reporter.record(action.event)
             elif isinstance(action, WriteState):
                 self._next_state = 0.0
             elif isinstance(action, Finish):
                 self._finished = True
-        now = self._now()
         if now >= self._next_watch:
             fastest, problems = self._outputs.watch()
-            self._output_trouble = problems[0] if problems else ""
+            self._reporter.troubles["watch"] = problems[0] if problems else ""
             fast = fastest > self._spec.limits.output_bytes // 4
             self._next_watch = now + (WATCH_FAST_S if fast else WATCH_EVERY_S)
-        if now >= self._next_sample and not self._finished:  # nothing follows the journal's RunFinished
-            self._next_sample = now + SAMPLE_EVERY_S
-            self._take_sample(now)
-        self._journal.flush()
+        self._reporter.flush()
         if now >= self._next_state:
             self._next_state = now + STATE_EVERY_S
-            self._write_state()
+            self._reporter.write_state(now)
 
     # --- doing what the dispatcher says ------------------------------------------------------------------------------
 
@@ -198,8 +194,7 @@ class Loop:
             collector = Collector(self._spec.verdict, self._spawner.folder(attempt.worker), values)
             pid = self._spawner.spawn(attempt, values, self._outputs.path(attempt.worker))
         except (OSError, TemplateError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            return SpawnFailed(attempt, f"cannot start {self._paths.binary(self._spec.binary)}: {reason}"), at
+            return SpawnFailed(attempt, f"cannot start the attempt: {error}"), at
         self._running[pid] = (attempt, collector)
         self._orphans.started(pid, attempt.number)
         return Started(attempt, pid), at
@@ -250,89 +245,13 @@ class Loop:
             self._orphans.end_strays()
 
     def _keep_output(self, event: wire.AttemptFinished) -> wire.AttemptFinished:
-        try:
-            output = self._artifacts.keep(event, self._taken.pop(event.attempt, None))
-        except OSError as error:
-            self._output_trouble = f"outputs cannot be kept: {error.strerror}"
+        taken = self._taken.pop(event.attempt, None)
+        if taken is None:
             return event
-        return dataclasses.replace(event, output=output)
-
-    # --- what a person can see ---------------------------------------------------------------------------------------
-
-    def _take_sample(self, now: float) -> None:
-        sample = self._sampler.take()
-        if sample is not None:
-            for action in self._dispatcher.handle(sample, now):
-                if isinstance(action, Record):
-                    self._journal.add(action.event)
-
-    def _write_state(self, error: bool = False) -> None:
-        state = make_state(
-            self._spec,
-            self._identity,
-            len(self._units),
-            self._dispatcher,
-            join_troubles(self._dispatcher.trouble, self._journal.trouble, self._output_trouble, self._state_trouble),
-            self._started_wall_s,
-            time.time(),
-            self._now(),
-            error,
-        )
-        data = json.dumps(state.to_json(), separators=(",", ":")).encode("ascii") + b"\n"
         try:
-            write_file(self._paths.state, data)
-            self._state_trouble = ""
-        except OSError as problem:
-            self._state_trouble = f"the state file cannot be written aside: {problem.strerror}"
-            # On a full disk a person must see this trouble, even though a reader may now see a torn file.
-            with contextlib.suppress(OSError):
-                overwrite_json(self._paths.state, data)
-
-    def _run_started(self, cores: float, memory_bytes: int) -> wire.RunStarted:
-        spec = self._spec
-        return wire.RunStarted(
-            t=0.0,
-            run_id=spec.run_id,
-            project=spec.project,
-            host=spec.host,
-            suite=spec.suite,
-            wall_s=self._started_wall_s,
-            identity=self._identity,
-            workers=spec.workers,
-            units=tuple(self._units),
-            budget_s=spec.budget_s,
-            seed=spec.seed,
-            once=spec.once,
-            build_digest=spec.build_digest,
-            commit=spec.commit,
-            dirty_digest=spec.dirty_digest,
-            toolchain=spec.toolchain,
-            cores=cores,
-            memory_bytes=memory_bytes,
-            sltfleet_version=spec.sltfleet_version,
-        )
-
-    # --- the end -----------------------------------------------------------------------------------------------------
-
-    def _last_writes(self) -> None:
-        """End what was left behind, and write what could not be written so far."""
-        self._orphans.end_all()
-        self._outputs.clear()
-        deadline = time.monotonic() + LAST_WRITES_S
-        while not self._journal.flush() and time.monotonic() < deadline:
-            self._write_state()
-            signal.sigtimedwait(SIGNALS, 0.2)
-        if not self._journal.empty:
-            sys.stderr.write(f"sltfleet: {self._journal.trouble}; the journal is incomplete\n")
-        self._write_state()
-
-    def _fail(self) -> None:
-        """The runner itself has failed: leave nothing running, and say so where a person looks."""
-        self._orphans.end_all()
-        self._journal.add(wire.Note(t=self._now(), text=f"the runner failed: {sys.exc_info()[1]!r}"))
-        tally = self._dispatcher.tally
-        self._journal.add(
-            wire.RunFinished(t=self._now(), reason="error", passes=0, attempts=tally.attempts, covered=tally.covered)
-        )
-        self._journal.flush()
-        self._write_state(error=True)
+            output = self._artifacts.keep(event, taken)
+        except OSError as error:
+            self._reporter.troubles["outputs"] = f"outputs cannot be kept: {error.strerror}"
+            return event
+        self._reporter.troubles["outputs"] = ""
+        return dataclasses.replace(event, output=output)

@@ -7,8 +7,10 @@ could belong to any attempt that was running when it started, so it is spared un
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import time
 from typing import Dict, Set
 
 from sltfleet.runner.processes import children, mark_of, read_stat
@@ -54,19 +56,24 @@ class Orphans:
                 continue
             found += 1
             self._killed.add(pid)
-            try:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                continue
         return found
 
-    def end_all(self) -> None:
-        """SIGKILL every child: the run is over."""
-        for pid in children():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                continue
+    def end_all(self, limit_s: float) -> None:
+        """SIGKILL every child, and theirs, which become ours then: the run is over. Gives up after `limit_s`."""
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            left = children()
+            if not left:
+                return
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    continue
+            time.sleep(0.002)
 
     def _belongs(self, pid: int) -> bool:
         stat = read_stat(pid)

@@ -35,12 +35,17 @@ class ProcessStat:
         return self.state not in "ZXx"
 
 
+def is_number(text: str) -> bool:
+    """Whether `int` takes it without a surprise: `str.isdigit` also says yes to a superscript two."""
+    return text.isascii() and text.isdigit() and len(text) < 40
+
+
 def parse_stat(text: str) -> Optional[ProcessStat]:
     """Return what a line of /proc/PID/stat says. The name in parentheses may hold anything, parentheses included."""
     head, _, rest = text.rpartition(")")
     fields = rest.split()
     pid = head.split(" ", 1)[0]
-    if not pid.isdigit() or len(fields) < 20:
+    if not is_number(pid) or len(fields) < 20:
         return None
     try:
         return ProcessStat(int(pid), fields[0], int(fields[1]), int(fields[2]), int(fields[19]))
@@ -92,7 +97,7 @@ def parse_mark(environ: bytes) -> Optional[Mark]:
     names = (MARK.encode("ascii") + b"=", FOLDER_MARK.encode("ascii") + b"=")
     found = {name: entry[len(name) :] for entry in environ.split(b"\0") for name in names if entry.startswith(name)}
     number = found.get(names[0], b"").rpartition(b":")[2]
-    if len(found) != 2 or not number.isdigit():
+    if len(found) != 2 or not number.isdigit() or len(number) > 18:
         return None
     return Mark(os.fsdecode(found[names[1]]), int(number))
 
@@ -109,7 +114,7 @@ def mark_of(pid: int) -> Optional[Mark]:
 def all_pids() -> Iterator[int]:
     """Yield the numbers of all processes."""
     for name in os.listdir("/proc"):
-        if name.isdigit():
+        if is_number(name):
             yield int(name)
 
 

@@ -12,11 +12,12 @@ import sys
 from typing import Sequence
 
 from sltfleet.runner import linux, sampler
-from sltfleet.runner.dispatch import Config, Dispatcher
+from sltfleet.runner.dispatch import Dispatcher
 from sltfleet.runner.files import write_file
 from sltfleet.runner.locks import try_lock
 from sltfleet.runner.loop import Loop
 from sltfleet.runner.paths import ProjectPaths, RunPaths
+from sltfleet.runner.phases import Config
 from sltfleet.runner.processes import own_identity
 from sltfleet.runner.schedule import PassScheduler
 from sltfleet.runner.specfile import read_spec

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Dict, Iterator, Optional, Tuple
 
 from sltfleet.runner.messages import SampleTaken
+from sltfleet.runner.processes import is_number
 
 #: cgroup v1 writes "no limit" as a number near 2**63.
 _NO_LIMIT_BYTES = 1 << 60
@@ -28,7 +29,7 @@ class CpuTimes:
 def parse_cpu_times(text: str) -> Optional[CpuTimes]:
     """Return the first line of /proc/stat. Idle, iowait and steal are not busy; guest time is part of user time."""
     fields = text.split("\n", 1)[0].split()
-    if len(fields) < 5 or fields[0] != "cpu" or not all(field.isdigit() for field in fields[1:]):
+    if len(fields) < 5 or fields[0] != "cpu" or not all(is_number(field) for field in fields[1:]):
         return None
     ticks = [int(field) for field in fields[1:9]]
     ticks += [0] * (8 - len(ticks))
@@ -42,7 +43,7 @@ def parse_meminfo(text: str) -> Dict[str, int]:
     for line in text.splitlines():
         name, _, rest = line.partition(":")
         words = rest.split()
-        if words and words[0].isdigit():
+        if words and is_number(words[0]):
             values[name] = int(words[0]) * (1024 if words[1:] == ["kB"] else 1)
     return values
 
@@ -61,7 +62,7 @@ def parse_cgroups(text: str) -> Dict[str, str]:
 def parse_cpu_max(text: str) -> Optional[float]:
     """Return the cores that cgroup v2's cpu.max allows, None for no limit."""
     words = text.split()
-    if len(words) != 2 or not words[0].isdigit() or not words[1].isdigit() or int(words[1]) == 0:
+    if len(words) != 2 or not is_number(words[0]) or not is_number(words[1]) or int(words[1]) == 0:
         return None
     return int(words[0]) / int(words[1])
 
@@ -69,7 +70,7 @@ def parse_cpu_max(text: str) -> Optional[float]:
 def parse_limit_bytes(text: str) -> Optional[int]:
     """Return what memory.max (v2) or memory.limit_in_bytes (v1) allows, None for no limit."""
     text = text.strip()
-    if not text.isdigit() or int(text) >= _NO_LIMIT_BYTES:
+    if not is_number(text) or int(text) >= _NO_LIMIT_BYTES:
         return None
     return int(text)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Optional
 
-from sltfleet.runner.dispatch import Dispatcher, Live, Stopping
+from sltfleet.runner.dispatch import Dispatcher
+from sltfleet.runner.phases import Live, Stopping
 from sltfleet.wire.spec import Spec
 from sltfleet.wire.state import FINISHED, RUNNING, STOPPING, Identity, State
 

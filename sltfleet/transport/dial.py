@@ -1,4 +1,4 @@
-"""From what `ssh -G` says to an open fabric connection: proxies, jump hosts, the host's key, the login, keepalive.
+"""From what `ssh -G` says to an open fabric connection: jump hosts, the host's key, the login, keepalive.
 
 This module imports fabric and paramiko, so it is imported late. Their exceptions end here, as `ConnectError`,
 `HostKeyError` and `LoginError`; running commands is left to `transport.ssh`.
@@ -7,29 +7,24 @@ This module imports fabric and paramiko, so it is imported late. Their exception
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack
 
 import paramiko
 from fabric.config import Config
 from fabric.connection import Connection
 from paramiko.config import SSHConfig
 
-from sltfleet.core.errors import ConnectError, FleetError
+from sltfleet.core.errors import FleetError
 from sltfleet.core.ssh_config import Hop, SshSettings
 from sltfleet.transport.hostkeys import HostKey, check_host_key, keys_of, read_known_hosts
 from sltfleet.transport.login import Login
+from sltfleet.transport.sockets import Proxy, connect_error, no_answer, open_tcp
 
 #: Jump hosts may have jump hosts; a config that sends them round in circles ends here.
 MAX_DEPTH = 8
-
-#: Paramiko's keepalive asks for no answer, so the kernel has to notice that nothing is acknowledged any more.
-LOST_AFTER_INTERVALS = 3
 
 Resolve = Callable[[Hop], SshSettings]
 
@@ -38,40 +33,27 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 class Link:
-    """An open connection: fabric's, those of the jump hosts below it, and a ProxyCommand's process."""
+    """An open connection, with all that it stands on (sockets, a proxy's process, the links to jump hosts)."""
 
-    def __init__(self, connection: Connection, below: Link | None, proxy: subprocess.Popen[bytes] | None) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, below: ExitStack) -> None:
+        self.connection = connection
         self._below = below
-        self._proxy = proxy
-
-    @property
-    def connection(self) -> Connection:
-        """Fabric's connection."""
-        return self._connection
 
     @property
     def transport(self) -> paramiko.Transport:
         """Paramiko's transport, on which channels are opened."""
-        transport = self._connection.transport
+        transport = self.connection.transport
         assert isinstance(transport, paramiko.Transport)
         return transport
 
     @property
     def is_open(self) -> bool:
         """Whether the connection still stands, as far as this side knows."""
-        return bool(self._connection.is_connected)
+        return bool(self.connection.is_connected)
 
     def close(self) -> None:
-        """End all of it, from the host back to this machine."""
-        # Not fabric's own close(), which leaves a client alone whose login failed.
-        client = self._connection.client
-        assert client
-        client.close()
-        if self._below:
-            self._below.close()
-        if self._proxy:
-            _end_proxy(self._proxy)
+        """End all of it, from the host back to this machine. Calling it twice does no harm."""
+        self._below.close()
 
 
 class Dialer:
@@ -86,52 +68,49 @@ class Dialer:
     def open(self, destination: str, settings: SshSettings, via: Link | None = None, depth: int = 0) -> Link:
         """Return an open connection to `destination`, through `via` where that is given, else as the settings say.
 
-        Raises ConnectError, HostKeyError or LoginError.
+        `via` belongs to the connection then. Raises ConnectError, HostKeyError or LoginError.
         """
-        if depth > MAX_DEPTH:
-            raise self._error("its jump hosts go round in circles", settings, "mend ProxyJump in the ssh config")
-        if via is None:
-            via = self._open_jumps(settings, depth)
-        proxy: subprocess.Popen[bytes] | None = None
-        link: Link | None = None
-        try:
-            limit_s = self._limit(settings)
+        with ExitStack() as below:
+            if via is None:
+                via = self._open_jumps(settings, depth)
+            if via:
+                below.callback(via.close)
+            limit_s = min(self._deadline_s, time.monotonic() + settings.connect_timeout_s)
+            proxy: Proxy | None = None
             sock: socket.socket | None = None
             if via is None and settings.proxy_command:
-                proxy, sock = self._start_proxy(settings)
+                proxy = Proxy(self._host, settings)
+                below.callback(proxy.close)
+                sock = proxy.socket
             elif via is None:
-                sock = self._dial(settings, limit_s)
+                sock = open_tcp(self._host, settings, limit_s)
+                below.callback(sock.close)
             connection = self._connection(destination, settings, via, sock, limit_s)
-            link = Link(connection, via, proxy)
-            self._open(connection, settings, limit_s, bool(via), proxy)
-            link.transport.set_keepalive(max(1, round(settings.server_alive_interval_s)))
-            return link
-        except BaseException:
-            if link:
-                link.close()
-            else:
-                if via:
-                    via.close()
-                if proxy:
-                    _end_proxy(proxy)
-            raise
+            client = connection.client
+            assert client
+            # Not fabric's own close(), which leaves a client alone whose login failed.
+            below.callback(client.close)
+            # Fabric has put AutoAddPolicy there. The client has no known hosts of its own, so this sees every key.
+            client.set_missing_host_key_policy(_Policy(self._host, destination, settings, self._config_file))
+            self._talk(connection, settings, limit_s, proxy)
+            link = Link(connection, below.pop_all())
+        link.transport.set_keepalive(max(1, round(settings.server_alive_interval_s)))
+        return link
 
     def _open_jumps(self, settings: SshSettings, depth: int) -> Link | None:
-        via: Link | None = None
-        for hop in settings.proxy_jump:
-            try:
+        if depth > MAX_DEPTH:
+            why = "its jump hosts go round in circles"
+            raise connect_error(self._host, settings, why, "mend ProxyJump in the ssh config")
+        with ExitStack() as opened:
+            via: Link | None = None
+            for hop in settings.proxy_jump:
                 hop_settings = self._resolve(hop)
-            except FleetError:
-                if via:
-                    via.close()
-                raise
-            if _endpoint(hop_settings) == _endpoint(settings):
-                continue  # "Host *" with a ProxyJump applies to the jump host, too
-            via = self.open(hop.host, hop_settings, via, depth + 1)
+                if _endpoint(hop_settings) == _endpoint(settings):
+                    continue  # "Host *" with a ProxyJump applies to the jump host, too
+                via = self.open(hop.host, hop_settings, via, depth + 1)
+                opened.callback(via.close)
+            opened.pop_all()
         return via
-
-    def _limit(self, settings: SshSettings) -> float:
-        return min(self._deadline_s, time.monotonic() + settings.connect_timeout_s)
 
     def _connection(
         self, destination: str, settings: SshSettings, via: Link | None, sock: socket.socket | None, limit_s: float
@@ -146,112 +125,36 @@ class Dialer:
         }
         if sock:
             connect_kwargs["sock"] = sock
-        connection = Connection(  # type: ignore[no-untyped-call]
+        return Connection(  # type: ignore[no-untyped-call]
             settings.hostname,
             user=settings.user,
             port=settings.port,
-            # Lazy, and with an empty ssh config: no fabric.yaml, no environment variable and no ~/.ssh/config have a
-            # say.
+            # Lazy, and with an empty ssh config: no fabric.yaml, environment variable or ~/.ssh/config has a say.
             config=Config(lazy=True, ssh_config=SSHConfig()),  # type: ignore[no-untyped-call]
             gateway=via.connection if via else None,
             forward_agent=False,
             connect_kwargs=connect_kwargs,
             inline_ssh_env=False,
         )
-        # Fabric has put AutoAddPolicy there. The client has no known hosts of its own, so this policy sees every key.
-        client = connection.client
-        assert client
-        client.set_missing_host_key_policy(_Policy(self._host, destination, settings, self._config_file))
-        return connection
 
-    def _open(
-        self,
-        connection: Connection,
-        settings: SshSettings,
-        limit_s: float,
-        jumped: bool,
-        proxy: subprocess.Popen[bytes] | None,
-    ) -> None:
+    def _talk(self, connection: Connection, settings: SshSettings, limit_s: float, proxy: Proxy | None) -> None:
+        """Have fabric shake hands and log in. Our own errors come through it as they are."""
         try:
             connection.open()  # type: ignore[no-untyped-call]
         except FleetError:
             raise
         except paramiko.ChannelException as error:
-            raise self._error(f"the jump host cannot reach it: {error.text}", settings) from error
+            why = f"the jump host cannot reach it: {error.text}"
+            raise connect_error(self._host, settings, why, "is the machine up, as seen from the jump host?") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
             if time.monotonic() >= limit_s - 0.05:
-                raise self._no_answer(settings, limit_s) from error
-            if proxy and proxy.poll() is not None:
-                raise self._error(
-                    f"its ProxyCommand ended with exit code {proxy.returncode}",
-                    settings,
-                    f"try it by hand: {settings.proxy_command}",
-                ) from error
+                raise no_answer(self._host, settings) from error
+            failure = proxy.failure() if proxy else None
+            if failure:
+                raise failure from error
             reason = str(error) or "the connection was closed before the login"
-            where = "behind the jump host" if jumped else "there"
-            raise self._error(
-                f"no ssh conversation: {reason}", settings, f"is it an ssh server that listens {where}?"
-            ) from error
-
-    def _dial(self, settings: SshSettings, limit_s: float) -> socket.socket:
-        """Return a TCP connection: each address of the name in turn, within the limit for all of them."""
-        try:
-            found = socket.getaddrinfo(settings.hostname, settings.port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise self._error(
-                f"no such name: {settings.hostname} ({error.strerror})",
-                settings,
-                f"give the ssh config an entry for it, or set `address:` for {self._host} in fleet.yaml",
-            ) from error
-        reason: OSError = TimeoutError()
-        for family, kind, protocol, _, address in found:
-            left_s = limit_s - time.monotonic()
-            if left_s <= 0:
-                break
-            sock = socket.socket(family, kind, protocol)
-            try:
-                sock.settimeout(left_s)
-                sock.connect(address)
-                _tune(sock, settings)
-                return sock
-            except OSError as error:
-                sock.close()
-                reason = error
-        if isinstance(reason, TimeoutError):
-            raise self._no_answer(settings, limit_s) from reason
-        fix = "is the machine up, and does its ssh server run on that port?"
-        raise self._error(reason.strerror or str(reason), settings, fix) from reason
-
-    def _start_proxy(self, settings: SshSettings) -> tuple[subprocess.Popen[bytes], socket.socket]:
-        """Start the ProxyCommand on one end of a socket pair, by a shell as OpenSSH does, and return the other end."""
-        if settings.proxy_use_fdpass:
-            raise self._error("ProxyUseFdpass is not supported", settings, "use a ProxyCommand that passes the data on")
-        ours, theirs = socket.socketpair()
-        try:
-            proxy = subprocess.Popen(
-                ["sh", "-c", f"exec {settings.proxy_command}"],
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                start_new_session=True,
-            )
-        except OSError as error:
-            ours.close()
-            raise self._error(f"its ProxyCommand cannot be started: {error.strerror}", settings) from error
-        finally:
-            theirs.close()
-        return proxy, ours
-
-    def _no_answer(self, settings: SshSettings, limit_s: float) -> ConnectError:
-        allowed_s = settings.connect_timeout_s if limit_s < self._deadline_s else None
-        within = f"within {allowed_s:g} s" if allowed_s else "in time"
-        return self._error(
-            f"no answer {within}",
-            settings,
-            "is the machine up and the network there? ConnectTimeout sets how long to wait",
-        )
-
-    def _error(self, why: str, settings: SshSettings, fix: str = "") -> ConnectError:
-        return ConnectError(f"cannot connect to {settings.hostname} port {settings.port}", why, fix, self._host)
+            fix = "does an ssh server listen on that port?"
+            raise connect_error(self._host, settings, f"no ssh conversation: {reason}", fix) from error
 
 
 class _Policy(paramiko.MissingHostKeyPolicy):
@@ -292,16 +195,3 @@ def _transport_factory(settings: SshSettings) -> Callable[..., paramiko.Transpor
 
 def _endpoint(settings: SshSettings) -> tuple[str, int, str]:
     return settings.hostname, settings.port, settings.user
-
-
-def _tune(sock: socket.socket, settings: SshSettings) -> None:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        lost_after_ms = round(LOST_AFTER_INTERVALS * settings.server_alive_interval_s * 1000)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, lost_after_ms)
-
-
-def _end_proxy(proxy: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(proxy.pid, signal.SIGKILL)
-    proxy.wait()

@@ -14,7 +14,6 @@ own.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -104,7 +103,7 @@ def parse_known_hosts(text: str, path: str) -> list[KnownKey]:
             continue
         try:
             key = base64.b64decode(words[2], validate=True)
-        except binascii.Error:
+        except ValueError:
             continue
         keys.append(KnownKey(path, number, marker, tuple(words[0].split(",")), words[1], key))
     return keys
@@ -247,12 +246,12 @@ def _glob(pattern: str, name: str) -> bool:
 def _hash_matches(pattern: str, name: str) -> bool:
     try:
         salt = base64.b64decode(pattern.split("|")[2], validate=True)
-    except (binascii.Error, IndexError):
+    except (ValueError, IndexError):
         return False
     return hmac.compare_digest(_hashed(name, salt).encode(), pattern.encode("utf-8", "surrogateescape"))
 
 
 def _hashed(name: str, salt: bytes) -> str:
     """Return `|1|salt|HMAC-SHA1(salt, name)`, OpenSSH's hashed form of a host's name."""
-    digest = hmac.new(salt, name.encode(), hashlib.sha1).digest()
+    digest = hmac.new(salt, name.encode("utf-8", "surrogateescape"), hashlib.sha1).digest()
     return f"|1|{base64.b64encode(salt).decode()}|{base64.b64encode(digest).decode()}"

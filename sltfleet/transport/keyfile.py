@@ -6,7 +6,6 @@ Using the key is left to `login`.
 from __future__ import annotations
 
 import base64
-import binascii
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +62,7 @@ def _openssh_header(body: str) -> tuple[str, bytes]:
             _, at = _string(data, at)
         public, _ = _string(data, at + 4)  # after the number of keys
         return cipher.decode("ascii", "replace"), public
-    except (binascii.Error, struct.error):
+    except (ValueError, struct.error):
         return "", b""
 
 
@@ -77,7 +76,7 @@ def _public_line(line: str) -> bytes:
     words = line.split()
     try:
         return base64.b64decode(words[1], validate=True) if len(words) > 1 else b""
-    except binascii.Error:
+    except ValueError:
         return b""
 
 

@@ -65,6 +65,8 @@ class Login:
         self._settings = settings
         self._config_file = config_file
         self._deadline_s = deadline_s
+        #: How many keys the host has seen.
+        self._offered = 0
         #: What was tried, or could not be, for the error.
         self._tried: list[str] = []
         self._fixes: list[str] = []
@@ -94,6 +96,7 @@ class Login:
         for candidate in self._candidates():
             try:
                 self._limit(transport)
+                self._offered += 1
                 further = transport.auth_publickey(user, candidate.key)
             except (paramiko.SSHException, EOFError, OSError) as error:
                 if not transport.is_active() or time.monotonic() >= self._deadline_s:
@@ -176,10 +179,9 @@ class Login:
     def _broken_off(self, transport: paramiko.Transport, error: Exception) -> LoginError | ConnectError:
         if time.monotonic() >= self._deadline_s:
             return ConnectError("the login did not end in time", f"as {self._settings.user}", host=self._host)
-        keys = [line for line in self._tried if line.endswith((": refused", ": the host ended the connection"))]
-        if not transport.is_active() and len(keys) > 1:
+        if not transport.is_active() and self._offered > 1:
             return self._error(
-                f"the host gave up after {len(keys)} keys",
+                f"the host gave up after {self._offered} keys",
                 "name the right key in the ssh config: IdentityFile PATH and IdentitiesOnly yes",
             )
         return self._error(str(error) or "the host ended the connection")

@@ -79,7 +79,7 @@ class RunnerHost:
             units=FileUnits("corpus", ("**/*.test",)),
             verdict=ExitCodeVerdict(),
             workers=2,
-            budget_s=1.0,
+            budget_s=20.0 if changes.get("passes") else 1.0,
             seed=5,
             limits=Limits(timeout_s=20.0, kill_after_s=0.3),
         )

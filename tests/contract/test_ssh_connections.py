@@ -1,4 +1,4 @@
-"""What only ssh has: host keys, logins, jump hosts, hosts that do not answer, connections that are lost. All against real sshd."""
+"""What only ssh has, against real sshd: host keys, logins, jump hosts, silent hosts, lost connections."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ def test_a_host_that_is_down_is_an_error_at_once(fleet: LoopbackFleet) -> None:
 
 def test_a_host_that_never_answers_is_given_up_after_the_connect_timeout(fleet: LoopbackFleet) -> None:
     started = time.monotonic()
-    with pytest.raises(ConnectError, match="no answer within 1 s"):
+    with pytest.raises(ConnectError, match="ConnectTimeout is 1 s"):
         run(fleet, "silent")
     assert time.monotonic() - started < 10
 
@@ -299,8 +299,9 @@ def test_a_proxy_command_leads_to_a_host(fleet: LoopbackFleet, odd_path: Path) -
 
 def test_a_proxy_command_that_fails_is_an_error_that_names_it(fleet: LoopbackFleet, odd_path: Path) -> None:
     with pytest.raises(ConnectError, match="ProxyCommand ended with exit code 7") as caught:
-        run(fleet, "plain", config_with(fleet, odd_path, "plain", "ProxyCommand sh -c 'exit 7' %h"))
+        run(fleet, "plain", config_with(fleet, odd_path, "plain", "ProxyCommand sh -c 'echo no route >&2; exit 7' %h"))
     assert "127.0.0." in caught.value.fix
+    assert caught.value.detail == "no route"
 
 
 def test_included_files_are_obeyed(fleet: LoopbackFleet, odd_path: Path) -> None:
@@ -362,8 +363,8 @@ def test_nothing_is_forwarded(fleet: LoopbackFleet, odd_path: Path) -> None:
 
 def test_no_process_or_session_is_left_behind(fleet: LoopbackFleet) -> None:
     run(fleet, "far-beyond")
-    for alias in ("plain", "beyond", "far-beyond"):
-        wait_until(lambda alias=alias: fleet.drop_sessions(alias) == 0)
+    hosts = ("plain", "beyond", "far-beyond")
+    wait_until(lambda: not any(fleet.drop_sessions(alias) for alias in hosts))
 
 
 def drop(fleet: LoopbackFleet, alias: str) -> None:

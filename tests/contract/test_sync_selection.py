@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from sltfleet.core.errors import SyncError
+from sltfleet.core.gitignore import parse_patterns
 from sltfleet.core.rsync import RsyncReader, filter_rules, sync_argv
-from sltfleet.transport.worktree import select_files
+from sltfleet.transport.worktree import check_patterns, select_files
 
 NAMES = ["a", "b", "foo", "foo.o", "x y", "ü", "[z]", "a*", "back\\slash", "#h", "!n", "target", "deep.rs"]
 PATTERNS = [
@@ -44,8 +47,6 @@ def paths_below(root: Path) -> set[str]:
 
 
 def rsync(repo: Path, target: Path, tmp_path: Path, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> None:
-    from sltfleet.core.gitignore import parse_patterns
-
     selection = select_files(repo, gitignore=True, include=include, exclude=exclude)
     rules = filter_rules(selection, parse_patterns("\n".join(include)), parse_patterns("\n".join(exclude)))
     rules_file = tmp_path / "rules"
@@ -77,11 +78,132 @@ def test_what_is_sent_is_what_git_lists_and_what_is_kept_there_is_what_git_would
     for path in listed:
         if (target / path).is_dir():  # what is protected in it would be in the way of the file
             shutil.rmtree(target / path)
-    strangers = paths_below(target) - paths_below(repo)
+    # A file there, a folder here: the folder comes.
+    strangers = {path for path in paths_below(target) - paths_below(repo) if not (repo / path).is_dir()}
     rsync(repo, target, tmp_path)
 
     after = paths_below(target)
-    assert listed <= after
+    sent = {path for path in after if (target / path).read_bytes().startswith(os.fsencode(repo))}
+    assert sent | {path for path in listed if path.endswith(".gitignore")} == listed
     asked = "\0".join(sorted(strangers)).encode()
     ignored = {path.decode() for path in git(repo, "check-ignore", "-z", "--stdin", "--no-index", data=asked).split(b"\0")}
     assert after & strangers == strangers & ignored
+
+
+def test_included_paths_come_although_git_ignores_them_and_excluded_ones_stay_although_git_tracks_them(
+    odd_path: Path, tmp_path: Path
+) -> None:
+    repo, target = odd_path / "repo", odd_path / "target"
+    for path in ("gen/data/a.test", "gen/data/a.tmp", "gen/other/b.test", "docs/c", "src/d", "target/corpus/e", "target/f"):
+        (repo / path).parent.mkdir(parents=True, exist_ok=True)
+        (repo / path).write_text(path)
+    (repo / ".gitignore").write_text("/gen/\n")
+    git(repo, "init", "-q")
+    git(repo, "add", "docs", "src", ".gitignore")
+    target.mkdir()
+    for path in ("gen/data/gone.test", "gen/data/gone.tmp", "target/built"):
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        (target / path).write_text("made there")
+
+    rsync(repo, target, tmp_path, include=("gen/**/*.test", "target/corpus/"), exclude=("docs/", "target/"))
+
+    assert paths_below(target) == {
+        *(".gitignore", "src/d", "gen/data/a.test", "gen/other/b.test", "target/corpus/e"),
+        # What is included is deleted there when it is gone here; what git ignores or fleet.yaml excludes is let be.
+        *("gen/data/gone.tmp", "target/built"),
+    }
+
+
+def test_without_a_repository_nested_gitignore_files_are_obeyed_as_git_would(odd_path: Path, tmp_path: Path) -> None:
+    repo, target = odd_path / "repo", odd_path / "target"
+    for path in ("a.o", "keep.o", "sub/b.o", "sub/c.o", "sub/deep/d.log", "build/x", "sub/build/y", "ignored/keep.o"):
+        (repo / path).parent.mkdir(parents=True, exist_ok=True)
+        (repo / path).write_text(path)
+    (repo / ".gitignore").write_text("*.o\n!keep.o\n/build\nignored/\n")
+    (repo / "sub" / ".gitignore").write_text("!b.o\n*.log\n")
+    rsync(repo, target, tmp_path)
+    assert paths_below(target) == {".gitignore", "keep.o", "sub/.gitignore", "sub/b.o", "sub/build/y"}
+
+
+def test_submodules_come_with_their_contents_and_obey_their_own_gitignore(odd_path: Path, tmp_path: Path) -> None:
+    inner, repo, target = odd_path / "inner", odd_path / "repo", odd_path / "target"
+    for folder in (inner, repo):
+        folder.mkdir()
+        git(folder, "init", "-q")
+    (inner / "lib.rs").write_text("")
+    (inner / ".gitignore").write_text("*.tmp\n")
+    git(inner, "add", ".")
+    git(inner, "commit", "-q", "-m", "inner")
+    git(repo, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "vendor/in ner")
+    (repo / "vendor" / "in ner" / "x.tmp").write_text("")
+    (repo / "x.tmp").write_text("")
+    rsync(repo, target, tmp_path)
+    assert paths_below(target) == {".gitmodules", "x.tmp", "vendor/in ner/lib.rs", "vendor/in ner/.gitignore"}
+
+
+def test_a_submodule_that_was_never_initialised_is_an_error_unless_it_is_excluded(odd_path: Path, tmp_path: Path) -> None:
+    inner, repo, clone = odd_path / "inner", odd_path / "repo", odd_path / "clone"
+    for folder in (inner, repo):
+        folder.mkdir()
+        git(folder, "init", "-q")
+        git(folder, "commit", "-q", "--allow-empty", "-m", "first")
+    git(repo, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "third party/corpus")
+    git(repo, "commit", "-q", "-m", "submodule")
+    git(odd_path, "clone", "-q", str(repo), str(clone))
+    with pytest.raises(SyncError) as caught:
+        select_files(clone, gitignore=True, include=(), exclude=())
+    assert "third party/corpus" in caught.value.what
+    assert "git submodule update --init --recursive" in caught.value.fix
+    select_files(clone, gitignore=True, include=(), exclude=("third party/",))
+
+
+def test_a_linked_worktree_is_synced_like_any_other_tree(odd_path: Path, tmp_path: Path) -> None:
+    repo, worktree, target = odd_path / "repo", odd_path / "work tree", odd_path / "target"
+    repo.mkdir()
+    git(repo, "init", "-q")
+    (repo / ".gitignore").write_text("*.o\n")
+    git(repo, "add", ".")
+    git(repo, "commit", "-q", "-m", "first")
+    git(repo, "worktree", "add", "-q", "-b", "other", str(worktree))
+    (worktree / "a.o").write_text("")
+    (worktree / "a.rs").write_text("")
+    rsync(worktree, target, tmp_path)
+    assert paths_below(target) == {".gitignore", "a.rs"}
+    assert not (target / ".git").exists()
+
+
+def test_info_exclude_and_the_global_excludes_are_obeyed(
+    odd_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo, target = odd_path / "repo", odd_path / "target"
+    for path in ("a.swp", "a.local", "a.rs"):
+        (repo / path).parent.mkdir(parents=True, exist_ok=True)
+        (repo / path).write_text(path)
+    git(repo, "init", "-q")
+    (repo / ".git" / "info" / "exclude").write_text("*.local\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(odd_path / "config"))
+    (odd_path / "config" / "git").mkdir(parents=True)
+    (odd_path / "config" / "git" / "ignore").write_text("*.swp\n")
+    target.mkdir()
+    (target / "there.swp").write_text("")
+    (target / "there.local").write_text("")
+    (target / "there.rs").write_text("")
+    rsync(repo, target, tmp_path)
+    assert paths_below(target) == {"a.rs", "there.swp", "there.local"}
+
+
+def test_a_repo_below_another_one_that_does_not_track_it_is_no_part_of_that(odd_path: Path, tmp_path: Path) -> None:
+    home, target = odd_path / "home", odd_path / "target"
+    repo = home / "project"
+    repo.mkdir(parents=True)
+    git(home, "init", "-q")
+    (home / ".gitignore").write_text("*\n")
+    (repo / "a.rs").write_text("")
+    rsync(repo, target, tmp_path)
+    assert paths_below(target) == {"a.rs"}
+
+
+def test_a_negated_pattern_in_fleet_yaml_is_refused_with_the_key_that_says_it_better() -> None:
+    with pytest.raises(SyncError) as caught:
+        check_patterns("sync.exclude", ("*.o", "!keep.o"))
+    assert "sync.include" in caught.value.fix

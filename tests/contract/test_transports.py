@@ -33,7 +33,7 @@ LOGIN_SHELLS = ("bash", "fish", "tcsh", "zsh")
 KINDS = ("local", "ssh", "noisy", *LOGIN_SHELLS)
 
 #: What an argument can carry: everything but NUL, lone surrogates included where they stand for undecodable bytes.
-WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=40) | st.binary(
+WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40) | st.binary(
     max_size=20
 ).map(lambda data: os.fsdecode(data.replace(b"\0", b"")))
 
@@ -63,6 +63,10 @@ def transport(request: pytest.FixtureRequest, fleet: LoopbackFleet) -> Iterator[
 
 def run(transport: Transport, body: str, *args: str, timeout_s: float = 60.0) -> CommandResult:
     return transport.run(Script(body, args), timeout_s=timeout_s)
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def is_alive(pid: int) -> bool:
@@ -188,10 +192,10 @@ def test_a_watched_script_that_ends_by_itself_is_not_waited_for(transport: Trans
 
 
 def test_many_commands_follow_one_another(transport: Transport) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     for number in range(12):
         assert run(transport, 'echo "$1"', str(number)).stdout == f"{number}\n"
-    assert len(os.listdir("/proc/self/fd")) <= before + 1
+    assert open_descriptors() <= before + 1
 
 
 def test_closing_twice_does_no_harm_and_a_closed_transport_opens_again(transport: Transport) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -43,3 +44,15 @@ _PLAIN = State(
 def make_state(**changes: Any) -> State:
     """Return a state of a run of two workers that is well under way, with the fields of `changes` replaced."""
     return replace(_PLAIN, **changes)
+
+
+def poll_output(state: State | None = None, *, alive: bool = True, run_id: str = RUN_ID) -> str:
+    """Return what a host answers to a poll: a run whose runner is alive or gone."""
+    identity = _PLAIN.identity if state is None else state.identity
+    clock = int(_PLAIN.written_wall_s if state is None else state.written_wall_s)
+    process = f"stat S {'0 ' * 18}{identity.start_ticks}\n" if alive else ""
+    return (
+        f"run {run_id}\nboot {identity.boot_id}\nclock {clock}\n"
+        f"identity {identity.boot_id} {identity.pid} {identity.start_ticks}\n{process}state\n"
+        + ("" if state is None else json.dumps(state.to_json()))
+    )

@@ -1,7 +1,7 @@
 """Holds the direction of imports: every module of sltfleet is parsed, none is run.
 
-Dependencies point inward: `cli -> app -> core`, adapters to core and wire, the runner to wire only. Core and wire decide
-and never act: no clock, no I/O. Heavy third-party packages are imported where they are needed, when they are needed.
+Dependencies point inward: `cli -> app -> core`, adapters to core and wire, the runner to wire only. Core and wire
+decide and never act: no clock, no I/O. Heavy third-party packages are imported where and when they are needed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import sltfleet
 
 PACKAGE = Path(sltfleet.__file__).parent
 
-#: What the modules of a package may import of sltfleet, beside their own package. `sltfleet` itself is its version only.
+#: What the modules of a package may import of sltfleet, beside their own package. `sltfleet` itself is its version.
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "wire": frozenset(),
     "core": frozenset({"wire"}),
@@ -37,8 +37,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 #: The modules that talk to fabric. Importing them takes longer than a whole `status` of a local host: only late, then.
 FABRIC_MODULES = frozenset({"transport.dial", "transport.login"})
 
-#: Third-party packages: where they may be imported at the top of a module, and where inside a function only. A place is a
-#: package or a module of sltfleet.
+#: Third-party packages: where they may be imported at the top of a module, and where inside a function only. A place is
+#: a package or a module of sltfleet.
 TOP_LEVEL: dict[str, frozenset[str]] = {
     "click": frozenset({"cli", "report.terminal"}),
     "pydantic": frozenset({"config"}),
@@ -54,6 +54,7 @@ TOP_LEVEL: dict[str, frozenset[str]] = {
 LATE: dict[str, frozenset[str]] = {
     "rich": frozenset({"report", "cli"}),
     "tabulate": frozenset({"cli"}),
+    "paramiko": frozenset({"transport.ssh"}),
 }
 
 #: What acts, asks a clock, or is different at each call: nothing of it belongs into core or wire.
@@ -62,13 +63,14 @@ ACTING = frozenset(
     _thread asyncio concurrent contextvars ctypes fcntl fileinput getpass glob http importlib io logging mmap
     multiprocessing os pty pwd queue random resource sched secrets select selectors shutil signal smtplib socket
     socketserver sqlite3 ssl subprocess sys syslog tempfile termios threading time tty urllib uuid webbrowser
-    """.split()
+    """.split()  # noqa: SIM905 - fifty lines as a list
 )
 #: `pathlib.Path` can look at the disk; its pure kin cannot, and the one class of all paths only puts them together.
 PURE_NAMES = frozenset({"pathlib.PurePath", "pathlib.PurePosixPath"})
 PATH_MODULES = frozenset({"core.paths"})
 
-#: Builtins that do I/O.
+#: Clocks of modules that are pure otherwise, and builtins that do I/O.
+CLOCKS = frozenset({"datetime.now", "datetime.utcnow", "datetime.today", "date.today"})
 ACTING_CALLS = frozenset({"open", "print", "input", "exec", "eval", "__import__", "breakpoint"})
 
 
@@ -201,11 +203,7 @@ def test_what_decides_does_not_act(place: str) -> None:
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ACTING_CALLS:
                 wrong.append(f"{module.at(node.lineno)}: {module.name} calls {node.func.id}()")
-            if isinstance(node, ast.Attribute) and ast.unparse(node) in (
-                "datetime.now",
-                "datetime.utcnow",
-                "date.today",
-            ):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in CLOCKS:
                 wrong.append(f"{module.at(node.lineno)}: {module.name} asks the clock by {ast.unparse(node)}")
     tell(wrong, f"{place} has no I/O and no clock: it takes `now` and what was read, and returns values")
 
@@ -233,6 +231,6 @@ def test_what_talks_to_fabric_is_imported_when_a_host_needs_it() -> None:
         for found in module.imports()
         if not (found.late or found.typing)
         for target in FABRIC_MODULES
-        if found.name.startswith(f"sltfleet.{target}")
+        if f"{found.name}.".startswith(f"sltfleet.{target}.")
     ]
     tell(early, "fabric is imported late, and so are the modules that import it")

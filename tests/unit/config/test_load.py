@@ -144,6 +144,7 @@ def test_the_ssh_config_is_that_of_the_argument_the_environment_or_the_file_in_t
     chosen = load(odd_path, path, "by argument", SLTFLEET_SSH_CONFIG="by environment").ssh_config
     assert chosen == odd_path / "by argument"
     assert load(odd_path, write(odd_path)).ssh_config is None
+    assert load(odd_path, write(odd_path), "/dev/null").ssh_config == Path("/dev/null")
 
 
 def test_an_ssh_config_that_is_not_there_is_an_error_that_says_who_named_it(odd_path: Path) -> None:
@@ -174,19 +175,20 @@ def test_lists_and_tuples_both_make_a_model() -> None:
     assert FleetConfig.model_validate(raw).sync.exclude == ("a",)
 
 
-_KEYS = st.sampled_from(
-    "project repo ssh_config default_suite sync hosts suites build units verdict kind env args timeout budget root include "
-    "exclude transport address workers tags test package features success passed failed path count first workdir nice "
-    "gitignore max_delete output_limit a [key] <<".split()  # noqa: SIM905
+_WORDS = (
+    "project repo ssh_config default_suite sync hosts suites build units verdict kind env args timeout budget root",
+    "include exclude transport address workers tags test package features success passed failed path count first",
+    "workdir nice gitignore max_delete output_limit a [key] <<",
 )
+_KEYS = st.sampled_from([word for line in _WORDS for word in line.split()])
+_TRAPS = ["files", "partitions", "json", "output", "exit-code", "local", "ssh", "5m", "4MiB", "{unit}", "..", "**", "("]
+_PIECES = ["", "  ", "\n", ": ", "{", "[]", "*x ", "&x ", "on", "~", "- ", "'", "-1", "../"]
 _SCALARS = (
     st.none()
     | st.booleans()
     | st.integers()
     | st.floats()
-    | st.sampled_from(
-        ["files", "partitions", "json", "output", "exit-code", "local", "ssh", "5m", "4MiB", "{unit}", "..", "**", "("]
-    )
+    | st.sampled_from(_TRAPS)
     | st.text(st.characters(codec="utf-8"), max_size=8)
 )
 _VALUES = st.recursive(_SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=5))
@@ -238,3 +240,12 @@ def test_any_values_are_a_configuration_or_a_config_error(raw: Any) -> None:
 @given(st.binary() | st.text(st.characters(codec="utf-8")).map(str.encode))
 def test_any_bytes_are_a_configuration_or_a_config_error(data: bytes) -> None:
     _load_or_explain(data)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_good_file_with_a_piece_torn_out_or_pasted_in_is_read_or_explained(data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(DESIGN)))
+    end = data.draw(st.integers(start, min(start + 20, len(DESIGN))))
+    piece = data.draw(st.sampled_from([*_TRAPS, *_PIECES]))
+    _load_or_explain((DESIGN[:start] + piece + DESIGN[end:]).encode("utf-8"))

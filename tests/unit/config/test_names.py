@@ -73,7 +73,7 @@ def test_sensible_names_and_paths_are_taken(check: Check, text: str) -> None:
         (names.check_result_path, ".."),
         (names.check_result_path, "./"),
         (names.check_result_path, "target/../../x"),
-        (names.check_result_path, "/tmp/x.json"),
+        (names.check_result_path, "/var/x.json"),
         (names.check_path, ""),
         (names.check_path, "a\tb"),
         (names.check_dotted_path, ""),

@@ -41,16 +41,32 @@ def shown(problem: ConfigProblem) -> str:
     [
         # unknown and missing keys
         ("    units:", "    budgt: 1h\n    units:", "8:5: suites.sql.budgt: unknown key; did you mean 'budget'?"),
-        ("root: corpus", "root: corpus, includ: [a]", "8:40: suites.sql.units.includ: unknown key; did you mean 'include'?"),
-        ("root: corpus", "root: c, files: 1", "8:35: suites.sql.units.files: unknown key; known keys: exclude, include, kind, root"),
-        ("box:", "box: {zzz: 1}", "4:9: hosts.box.zzz: unknown key; known keys: address, env, root, tags, transport, workers"),
+        (
+            "root: corpus",
+            "root: corpus, includ: [a]",
+            "8:40: suites.sql.units.includ: unknown key; did you mean 'include'?",
+        ),
+        (
+            "root: corpus",
+            "root: c, files: 1",
+            "8:35: suites.sql.units.files: unknown key; known keys: exclude, include, kind, root",
+        ),
+        (
+            "box:",
+            "box: {zzz: 1}",
+            "4:9: hosts.box.zzz: unknown key; known keys: address, env, root, tags, transport, workers",
+        ),
         ("project: vibesql\n", "", "1:1: project: is missing; Names the folder on the hosts"),
         ("test: suite", "", "7:5: suites.sql.build.test: is missing; The test target (`cargo test --test NAME`)"),
         ("root: corpus", "", "8:5: suites.sql.units.root: is missing; The folder of the files, relative to the repo"),
         ("kind: files, ", "", "8:5: suites.sql.units.kind: is missing; one of files, partitions"),
         # wrong types
         ("vibesql", "[a]", "1:10: project: expected text, found a list"),
-        ("vibesql", "on", '1:10: project: expected text, found the boolean on; to YAML on is a boolean: write "on" in quotes'),
+        (
+            "vibesql",
+            "on",
+            '1:10: project: expected text, found the boolean on; to YAML on is a boolean: write "on" in quotes',
+        ),
         ("vibesql", "1.10", '1:10: project: expected text, found the number 1.10; write "1.10" in quotes'),
         ("vibesql", "", "1:9: project: expected text, found nothing"),
         ("box:", "box: {workers: 1.5}", "4:18: hosts.box.workers: expected a whole number, found the number 1.5"),
@@ -73,13 +89,29 @@ def shown(problem: ConfigProblem) -> str:
             'to YAML braces are a mapping: write "{unit}" in quotes',
         ),
         # wrong values
-        ("local}", "locl}", "3:26: hosts.localhost.transport: expected 'ssh' or 'local', found the text 'locl'; did you mean 'local'?"),
-        ("files", "file", "8:19: suites.sql.units.kind: 'file' is none of 'files', 'partitions'; did you mean 'files'?"),
+        (
+            "local}",
+            "locl}",
+            "3:26: hosts.localhost.transport: expected 'ssh' or 'local', found the text 'locl'; did you mean 'local'?",
+        ),
+        (
+            "files",
+            "file",
+            "8:19: suites.sql.units.kind: 'file' is none of 'files', 'partitions'; did you mean 'files'?",
+        ),
         ("box:", "box: {workers: 0}", "4:18: hosts.box.workers: must be at least 1, found the number 0"),
         ("box:", "box: {workers: 5000}", "4:18: hosts.box.workers: must be at most 4096, found the number 5000"),
-        ("kind: files, root: corpus", "kind: partitions, count: 3, first: 2", "8:48: suites.sql.units.first: expected 0 or 1, found the number 2"),
+        (
+            "kind: files, root: corpus",
+            "kind: partitions, count: 3, first: 2",
+            "8:48: suites.sql.units.first: expected 0 or 1, found the number 2",
+        ),
         ("box:", "-box:", "4:3: hosts.-box: '-box' begins with a dash: a command would take it as an option"),
-        ("root: corpus", "root: ../x", "8:32: suites.sql.units.root: '../x' leaves its folder by '..'; only files inside the repo reach the hosts"),
+        (
+            "root: corpus",
+            "root: ../x",
+            "8:32: suites.sql.units.root: '../x' leaves its folder by '..'; only files inside the repo reach the hosts",
+        ),
         ("root: corpus", "root: c, include: [a, '[']", "8:48: suites.sql.units.include[1]: '[': '[' without ']'"),
         (
             "test: suite}",
@@ -87,18 +119,43 @@ def shown(problem: ConfigProblem) -> str:
             "8:32: suites.sql.verdict.success: needs at least one entry",
         ),
         # keys that do not fit each other
-        ("test: suite}", "test: suite, features: [a], all_features: true}", "7:12: suites.sql.build: `features` does not go with `all_features`; remove one of them"),
-        ("local}", "local, address: x}", "3:14: hosts.localhost: a local host has no `address`; remove it, or `transport: local`"),
-        ("test: suite}", "test: suite}\n    verdict: {kind: output}", "8:14: suites.sql.verdict: has neither `passed` nor `failed`; give at least one regular expression"),
+        (
+            "test: suite}",
+            "test: suite, features: [a], all_features: true}",
+            "7:12: suites.sql.build: `features` does not go with `all_features`; remove one of them",
+        ),
+        (
+            "local}",
+            "local, address: x}",
+            "3:14: hosts.localhost: a local host has no `address`; remove it, or `transport: local`",
+        ),
+        (
+            "test: suite}",
+            "test: suite}\n    verdict: {kind: output}",
+            "8:14: suites.sql.verdict: has neither `passed` nor `failed`; give at least one regular expression",
+        ),
         ("hosts:", "default_suite: sq\nhosts:", "2:16: default_suite: there is no suite 'sq'; did you mean 'sql'?"),
         ("hosts:", "default_suite: other\nhosts:", "2:16: default_suite: there is no suite 'other'; known suites: sql"),
-        ("box:", "box: {transport: local}", "4:8: hosts.box.root: is the folder of the local host 'localhost' too; give each local host a `root` of its own"),
-        ("box:", "box: {transport: local, root: ~/x/../.sltfleet/}", "4:33: hosts.box.root: '~/x/../.sltfleet/' has a '..' in it; write the folder that is meant"),
+        (
+            "box:",
+            "box: {transport: local}",
+            "4:8: hosts.box.root: is the folder of the local host 'localhost' too; "
+            "give each local host a `root` of its own",
+        ),
+        (
+            "box:",
+            "box: {transport: local, root: ~/x/../.sltfleet/}",
+            "4:33: hosts.box.root: '~/x/../.sltfleet/' has a '..' in it; write the folder that is meant",
+        ),
         # YAML itself
-        ("box:", "box: !!python/none", "4:8: hosts.box: the tag !!python/none does not fit here; write the value without a tag"),
+        (
+            "box:",
+            "box: !!python/none",
+            "4:8: hosts.box: the tag !!python/none does not fit here; write the value without a tag",
+        ),
         ("  box:", "  localhost:", "4:3: hosts.localhost: is there twice; the first is in line 3; remove one of them"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_named_with_its_place_its_key_and_what_was_meant(
     old: str, new: str, line: str, odd_path: Path
 ) -> None:

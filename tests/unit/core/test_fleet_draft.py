@@ -94,8 +94,15 @@ def test_targets_of_one_name_in_two_packages_are_two_suites() -> None:
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("vibesql", "vibesql"), ("my ws", "my-ws"), ("odd näme 'q'", "odd-n-me-q"), (".git", "git"), ("Ω", "project"), ("a" * 99, "a" * 64)],
-)  # fmt: skip
+    [
+        ("vibesql", "vibesql"),
+        ("my ws", "my-ws"),
+        ("odd näme 'q'", "odd-n-me-q"),
+        (".git", "git"),
+        ("Ω", "project"),
+        ("a" * 99, "a" * 64),
+    ],
+)
 def test_any_folder_gives_a_name_that_a_project_may_have(text: str, name: str) -> None:
     assert safe_name(text) == name
 

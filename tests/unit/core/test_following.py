@@ -19,7 +19,7 @@ from sltfleet.core.following import (
     whole_lines,
 )
 from sltfleet.core.paths import HostPaths
-from sltfleet.wire.events import Note, PassFinished, event_to_line
+from sltfleet.wire.events import Event, Note, PassFinished, event_to_line
 from tests.support.shell import run_script
 from tests.support.states import RUN_ID
 
@@ -152,7 +152,7 @@ class TestLines:
         read_events(lines)
 
     def test_lines_that_are_no_events_are_left_out(self) -> None:
-        events = [Note(1.0, "hello"), PassFinished(2.0, 1, 40)]
+        events: list[Event] = [Note(1.0, "hello"), PassFinished(2.0, 1, 40)]
         good = [event_to_line(event) for event in events]
         lines = [b"", good[0], b"{", b'{"kind": "from-the-future", "t": 1}', b"[" * 100_000, good[1], good[0][:-5]]
         assert read_events(lines) == events

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sltfleet.core.errors import HostError
 from sltfleet.core.facts import HostFacts
 from sltfleet.core.paths import HostPaths
-from sltfleet.core.probe import CARGO_PLACES, parse_probe, probe_script
+from sltfleet.core.probe import parse_probe, probe_script
 from sltfleet.transport.local import LocalTransport
 
 CASES = sorted((Path(__file__).parents[2] / "cases" / "probe").glob("*.json"))
@@ -44,9 +44,12 @@ def test_an_answer_that_breaks_off_is_an_error_and_not_a_host_without_tools() ->
         parse_probe("clock\t1795437077.16\nsystem\tLinux\n", "", "demo")
 
 
-def ask(root: str, project: str = "demo", places: tuple[str, ...] = CARGO_PLACES) -> HostFacts:
-    """The facts of this machine, by a real sh."""
-    result = LocalTransport("here").run(probe_script(HostPaths(root, project), places), timeout_s=60)
+def ask(root: str, project: str = "demo", places: tuple[str, ...] | None = None) -> HostFacts:
+    """The facts of this machine, by a real sh; cargo is looked for in `places` only."""
+    script = probe_script(HostPaths(root, project))
+    if places is not None:
+        script = replace(script, args=(*script.args[: script.args.index("--") + 1], *places))
+    result = LocalTransport("here").run(script, timeout_s=60)
     assert result.exit_code == 0
     return parse_probe(result.stdout, result.noise, project)
 

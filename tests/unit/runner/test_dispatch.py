@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sltfleet.runner.dispatch import CUT_KILL_AFTER_S, GIVE_UP_AFTER_S, Config, Dispatcher, Over
+from sltfleet.runner.dispatch import CUT_KILL_AFTER_S, GIVE_UP_AFTER_S, Dispatcher
 from sltfleet.runner.messages import (
     Action,
     Attempt,
@@ -27,6 +27,7 @@ from sltfleet.runner.messages import (
     StopRequested,
     Tick,
 )
+from sltfleet.runner.phases import Config, Over
 from sltfleet.runner.schedule import PassScheduler
 from sltfleet.runner.verdicts import Verdict
 from sltfleet.wire import events as wire

@@ -1,4 +1,4 @@
-"""A way for bytes to an ssh server: a TCP connection, or a ProxyCommand's process. What is said over it is `dial`'s matter."""
+"""A way for bytes to an ssh server: a TCP connection, or a ProxyCommand's process. The talk over it is left to `dial`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def no_answer(host: str, settings: SshSettings) -> ConnectError:
 
 
 def open_tcp(host: str, settings: SshSettings, limit_s: float) -> socket.socket:
-    """Return a TCP connection: to each address of the name in turn, by `limit_s` (monotonic) in all. Raises ConnectError."""
+    """Return a TCP connection, made before `limit_s` (monotonic) to one of the name's addresses. Raises ConnectError."""
     try:
         found = socket.getaddrinfo(settings.hostname, settings.port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -67,7 +67,7 @@ def open_tcp(host: str, settings: SshSettings, limit_s: float) -> socket.socket:
 
 
 class Proxy:
-    """A running ProxyCommand; `socket` is our end of its input and output. Raises ConnectError where it does not start."""
+    """A running ProxyCommand; `socket` is our end of its input and output. Raises ConnectError if it does not start."""
 
     def __init__(self, host: str, settings: SshSettings) -> None:
         if settings.proxy_use_fdpass:
@@ -76,7 +76,7 @@ class Proxy:
         self._host = host
         self._settings = settings
         # A file, since nobody reads it while the proxy works; on the terminal it would be in the way of the display.
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the proxy
         self.socket, theirs = socket.socketpair()
         try:
             # By a shell, as OpenSSH does: the text is the person's own.

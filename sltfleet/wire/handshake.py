@@ -1,4 +1,4 @@
-"""The one line with which a runner's `launch`, `stop` and `check` commands answer, behind a marker.
+"""The one line with which a runner's `launch` and `stop` commands answer, behind a marker.
 
 A login shell may print before it, so the reader looks for the marker and takes the JSON that follows on that line.
 """

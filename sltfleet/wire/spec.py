@@ -130,6 +130,7 @@ class Spec:
     env: Dict[str, str]
     units: UnitSource
     verdict: VerdictRule
+    #: 0: as many as the host has cores for us.
     workers: int
     budget_s: float
     seed: int

@@ -28,7 +28,7 @@ from sltfleet.transport.connect import open_transport
 from tests.support.hosts import NOISE, wait_until
 
 #: Login shells that are none of POSIX's, or differ from it in some way that matters.
-LOGIN_SHELLS = ("bash", "fish", "tcsh", "zsh")
+LOGIN_SHELLS = ("fish", "tcsh", "zsh")
 
 KINDS = ("local", "ssh", "noisy", *LOGIN_SHELLS)
 

@@ -64,7 +64,9 @@ def probe_host(host: Host, now: WallClock = time.time) -> tuple[HostFacts, Skew 
             received_s.append(now())
 
     sent_s = now()
-    result = host.transport.run(probe_script(host.paths), timeout_s=PROBE_TIMEOUT_S, on_line=note_first_line)
+    result = host.transport.run(
+        probe_script(host.paths, host.config.env), timeout_s=PROBE_TIMEOUT_S, on_line=note_first_line
+    )
     facts = parse_probe(result.stdout, result.noise, host.paths.project)
     return facts, estimate_skew(facts.clock_s, sent_s, received_s[0] if received_s else now())
 

@@ -39,8 +39,11 @@ from sltfleet.transport.rsync import run_rsync
 #: The question is answered at once, but for the sizes of many files on a slow disk.
 ASK_TIMEOUT_S = 120.0
 
-#: A transfer that goes on for longer is ended; one that stands still is ended much sooner, by rsync itself.
+#: A transfer that goes on for longer is ended: at the latest after this, and sooner where less was to be expected.
+#: rsync itself ends one that stands still, but waits for a remote shell that does not end.
 TRANSFER_TIMEOUT_S = 12 * 3600.0
+SETTLE_S = 300.0
+SLOWEST_BYTES_PER_S = 64 * 1024
 
 #: A journal grows while it is fetched: so much more than was offered may come.
 GROWTH_BYTES = 1024**3
@@ -179,7 +182,8 @@ def _transfer(host: Host, job: _Job, offer: Offer, folder: Path) -> int:
         job.listener(TransferProgress(host.name, progress.done_bytes, total, progress.rate_bytes_per_s))
 
     try:
-        result = run_rsync(argv, timeout_s=job.timeout_s, stop=job.stop, on_progress=tell)
+        timeout_s = min(job.timeout_s, SETTLE_S + offer.size_bytes / SLOWEST_BYTES_PER_S)
+        result = run_rsync(argv, timeout_s=timeout_s, stop=job.stop, on_progress=tell)
     except SyncError as error:
         # Shared with sync, which words it for itself.
         raise RunError("the fetch was interrupted", error.why, AGAIN) from error

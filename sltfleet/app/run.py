@@ -13,12 +13,10 @@ from sltfleet.app.fleet import Fleet, Host, HostResults
 from sltfleet.app.progress import Listener
 from sltfleet.app.runs import RunRecord, save_run
 from sltfleet.app.stop import STOP_TIMEOUT_S, stop_host
-from sltfleet.app.sync import require_whole_sync
 from sltfleet.config.model import ExitCodeConfig, FilesConfig, JsonConfig, OutputConfig, PartitionsConfig, SuiteConfig
 from sltfleet.core.errors import ActiveRunError, RunError
 from sltfleet.core.launching import escape_template, launch_script, read_launch
 from sltfleet.core.runid import new_run_id
-from sltfleet.core.syncing import SyncRecord
 from sltfleet.wire.handshake import Launched
 from sltfleet.wire.spec import (
     ExitCodeVerdict,
@@ -79,12 +77,9 @@ def start_run(
     seed = secrets.randbits(32) if options.seed is None else options.seed
     run_id = new_run_id(time.time(), secrets.randbits(24))
     built = build(fleet, name, suite, listener)
-    synced: dict[str, SyncRecord] = {}
 
     def start(host: Host) -> tuple[Launched, str]:
-        # What the tests of this run are a verdict on is what lies on the host, not what lies here by now.
-        synced[host.name] = record = require_whole_sync(host)
-        spec = make_spec(run_id, host, suite, built.values[host.name], record, options, seed, history or {})
+        spec = make_spec(run_id, host, suite, built.values[host.name], options, seed, history or {})
         return _launch(host, spec, options.replace)
 
     ready = tuple(host for host in fleet.hosts if host.name in built.values)
@@ -92,7 +87,7 @@ def start_run(
     launched.errors.update(built.errors)
     budget_s = options.budget_s or suite.budget
     if launched.values:
-        first = synced[next(iter(launched.values))]
+        first = built.values[next(iter(launched.values))]
         save_run(
             fleet.paths,
             RunRecord(
@@ -116,7 +111,6 @@ def make_spec(
     host: Host,
     suite: SuiteConfig,
     built: BuiltSuite,
-    synced: SyncRecord,
     options: RunOptions,
     seed: int,
     history: dict[str, UnitHistory],
@@ -153,8 +147,8 @@ def make_spec(
             nice=suite.nice,
         ),
         history=history,
-        commit=synced.commit,
-        dirty_digest=synced.dirty_digest,
+        commit=getattr(built, "commit", ""),
+        dirty_digest=getattr(built, "dirty_digest", ""),
         toolchain=built.toolchain,
         sltfleet_version=_version(),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import select
 import sys
 
 import click
@@ -130,17 +131,17 @@ def run(argv: list[str]) -> int:
 def reader_left() -> bool:
     """Whether the reader of our output is gone (`| head`): not an error, and nothing more can be said.
 
-    A broken pipe may as well be one of ours to a child, so the streams are asked; one that is broken leads nowhere from
-    then on, so that the interpreter does not stumble over it at its end.
+    A broken pipe may as well be one of ours to a child, so the kernel is asked; what is broken leads nowhere from then
+    on, so that the interpreter does not stumble over it at its end.
     """
     left = False
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:
+    for descriptor in (1, 2):
+        poller = select.poll()
+        poller.register(descriptor, 0)
+        if any(event & (select.POLLERR | select.POLLHUP) for _, event in poller.poll(0)):
             left = True
             nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
+            os.dup2(nowhere, descriptor)
             os.close(nowhere)
     return left
 

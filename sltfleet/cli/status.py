@@ -24,6 +24,7 @@ def command(options: FleetOptions, watch: bool, run_text: str | None, output_for
     from sltfleet.app.runs import resolve_run
     from sltfleet.app.status import fleet_status
     from sltfleet.cli.running import watch_run
+    from sltfleet.report.sanitize import visible
     from sltfleet.report.status_tables import problem_lines, status_json, status_table, worker_table
     from sltfleet.report.terminal import say, say_json, tell
 
@@ -39,7 +40,8 @@ def command(options: FleetOptions, watch: bool, run_text: str | None, output_for
         say(status_table(statuses))
         for status in statuses if options.verbose else []:
             if status.state is not None:
-                say(f"\n{status.host}: run {status.run_id}, suite {status.state.suite}\n{worker_table(status)}")
+                suite = visible(status.state.suite, limit=60)
+                say(f"\n{visible(status.host)}: run {status.run_id}, suite {suite}\n{worker_table(status)}")
         for line in problem_lines(statuses):
             tell(line)
     return ExitCode.HOST if any(status.condition == "unreachable" for status in statuses) else ExitCode.OK

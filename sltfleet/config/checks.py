@@ -16,11 +16,15 @@ from sltfleet.core.errors import ConfigProblem
 from sltfleet.core.nearest import did_you_mean
 from sltfleet.core.paths import DEFAULT_ROOT
 
+#: Placeholders of which one makes a verdict's file a worker's own.
+_TELLS_WORKERS_APART = ("{worker}", "{attempt}", "{unit}", "{partition}")
+
 
 def check_tree(tree: YamlTree) -> Iterator[ConfigProblem]:
     """Yield what does not fit together in the values of a file."""
     yield from _check_default_suite(tree)
     yield from _check_local_roots(tree)
+    yield from _check_shared_files(tree)
 
 
 def _check_default_suite(tree: YamlTree) -> Iterator[ConfigProblem]:
@@ -44,6 +48,17 @@ def _check_local_roots(tree: YamlTree) -> Iterator[ConfigProblem]:
         if owner != name:
             message = f"is the folder of the local host {owner!r} too"
             yield problem_at(tree, ("hosts", name, "root"), message, "give each local host a `root` of its own")
+
+
+def _check_shared_files(tree: YamlTree) -> Iterator[ConfigProblem]:
+    """Workers that share a folder and write one file there would read each other's verdicts."""
+    for name, suite in mapping(mapping(tree.value).get("suites")).items():
+        path = mapping(mapping(suite).get("verdict")).get("path")
+        shared = mapping(suite).get("workdir", "shared") == "shared"
+        if shared and isinstance(path, str) and not any(word in path for word in _TELLS_WORKERS_APART):
+            message = "is one file for all workers: they would overwrite each other's verdicts"
+            hint = "put {worker} into it, or set `workdir: per-worker` for the suite"
+            yield problem_at(tree, ("suites", name, "verdict", "path"), message, hint)
 
 
 def mapping(value: object) -> Mapping[str, object]:

@@ -7,15 +7,13 @@ names that this module makes: `runs/<run id>`, `target`, `builds`, or the whole 
 
 from __future__ import annotations
 
-import calendar
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sltfleet.core.errors import ActiveRunError, HostError, RefusedError, UsageError
 from sltfleet.core.paths import MARKER_NAME, HostPaths
 from sltfleet.core.project_dir import check_root
-from sltfleet.core.runid import is_run_id
+from sltfleet.core.runid import is_run_id, started_at_s
 from sltfleet.core.shell import ROOT_PRELUDE, Script
 
 #: A run's folder in the shell's patterns, as core.runid has it.
@@ -292,10 +290,8 @@ def expired_runs(runs: Iterable[str], request: CleanRequest, now_s: float) -> di
 
 
 def _age_s(run_id: str, now_s: float) -> float | None:
-    try:
-        return now_s - calendar.timegm(time.strptime(run_id[:15], "%Y%m%d-%H%M%S"))
-    except ValueError:
-        return None
+    started_s = started_at_s(run_id)
+    return None if started_s is None else now_s - started_s
 
 
 def _guard_args(paths: HostPaths) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Literal
 #: What the runner's code is written for.
 OLDEST_PYTHON = (3, 8)
 
-#: absent: nothing there yet. marked: ours, by its marker. foreign: another project's. unmarked: a folder without a marker.
+#: absent: nothing there yet. marked: ours, by its marker. foreign: another project's. unmarked: without a marker.
 #: link: a symbolic link. other: no folder at all.
 FolderState = Literal["absent", "marked", "foreign", "unmarked", "link", "other"]
 

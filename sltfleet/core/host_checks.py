@@ -84,9 +84,8 @@ def _shell(asked: Asked) -> Finding | None:
     if not noise:
         return None
     text = f"the login shell prints {len(noise)} characters before a command runs: {noise.splitlines()[0][:60]!r}"
-    return Finding(
-        Level.NOTE, "shell", text, "sltfleet skips it, rsync cannot: let ~/.bashrc print only when `$-` has an `i`"
-    )
+    fix = "harmless, it is skipped; to end it, let ~/.bashrc print only where `$-` has an `i`"
+    return Finding(Level.NOTE, "shell", text, fix)
 
 
 def _folder(asked: Asked) -> Finding:

@@ -51,13 +51,10 @@ _APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", f"DPkg::
 LISTS_LOCKED = re.compile(r"^E: (Could not get lock|Unable to lock directory) .*lists", re.MULTILINE)
 
 #: rustup's documented installation, but through a file: sh reports the failure of a pipe's last command only.
-_RUSTUP = """\
-set -e
-file=$(mktemp)
-trap 'rm -f -- "$file"' EXIT
-curl --proto '=https' --tlsv1.2 -fsS --retry 3 -o "$file" https://sh.rustup.rs
-sh -s -- -y --profile minimal --no-modify-path <"$file"
-"""
+_RUSTUP = (
+    'file=$(mktemp) && curl --proto =https --tlsv1.2 -fsS --retry 3 -o "$file" https://sh.rustup.rs'
+    ' && sh -s -- -y --profile minimal --no-modify-path <"$file"; status=$?; rm -f "$file"; exit $status'
+)
 
 #: The installer, and where it downloads from.
 RUSTUP_URLS = ("https://sh.rustup.rs", "https://static.rust-lang.org/rustup/release-stable.toml")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sltfleet.core.errors import HostError
 from sltfleet.core.facts import (
@@ -33,7 +33,7 @@ from sltfleet.core.shell import Script
 PROBE_TIMEOUT_S = 90.0
 
 #: Where rustup, its Docker image and distributions put cargo. Without a terminal only the last is on PATH.
-CARGO_PLACES = ("$CARGO_HOME/bin", "~/.cargo/bin", "/usr/local/cargo/bin", "$PATH", "/usr/bin")
+CARGO_PLACES = ("$CARGO_HOME/bin", "~/.cargo/bin", "/usr/local/cargo/bin", "$PATH", "/usr/bin", "/usr/local/bin")
 
 #: Where the launcher looks for python3, in its order.
 PYTHON_PLACES = ("/usr/bin", "/usr/local/bin", "$PATH")
@@ -45,13 +45,18 @@ UTILITIES = ("awk", "base64", "cp", "date", "df", "du", "find", "head", "mktemp"
 _OTHERS = ("setsid", "flock", "curl", "make", "sudo", "apt-get", "dnf", "apk", "pacman", "systemd-run")
 
 #: What the runner imports and a stripped-down python3 may lack.
-_MODULES = "ctypes dataclasses fcntl hashlib json random selectors shutil signal zlib"
+_MODULES = "ctypes dataclasses fcntl hashlib json random select shutil signal subprocess zlib"
 
 
-def probe_script(paths: HostPaths) -> Script:
-    """Return the script that asks for everything; the first line it prints is the host's clock."""
+def probe_script(paths: HostPaths, environment: Mapping[str, str]) -> Script:
+    """Return the script that asks for everything; the first line it prints is the host's clock.
+
+    `environment` is what fleet.yaml sets for builds on this host: another PATH or CARGO_HOME finds other programs.
+    """
     words = (MARKER_NAME, " ".join(UTILITIES), " ".join(_OTHERS), _MODULES)
-    return Script(PROBE, (paths.project_dir, *words, *PYTHON_PLACES, "--", *CARGO_PLACES))
+    variables = [f"{name}={value}" for name, value in environment.items()]
+    places = (*PYTHON_PLACES, "--", *CARGO_PLACES)
+    return Script(PROBE, (paths.project_dir, *words, str(len(variables)), *variables, *places))
 
 
 class _Answer:

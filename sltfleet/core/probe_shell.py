@@ -157,7 +157,8 @@ say end
 
 #: rustup would download a toolchain that is chosen but not installed, only to say its version.
 _SETTINGS = """\
-marker_name=$1 utilities=$2 others=$3 modules=$4; shift 4
+marker_name=$1 utilities=$2 others=$3 modules=$4 variables=$5; shift 5
+while [ "$variables" -gt 0 ]; do export "$1"; shift; variables=$((variables - 1)); done
 RUSTUP_AUTO_INSTALL=0; export RUSTUP_AUTO_INSTALL
 """
 

@@ -151,7 +151,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class Stats:
-    """What rsync says at its end. `files` are all but folders; `speedup`: all files' bytes / bytes that crossed the connection."""
+    """What rsync says at its end. `files` are all but folders; `speedup`: all files' bytes / bytes that crossed the
+    connection.
+    """
 
     files: int
     total_bytes: int
@@ -213,7 +215,7 @@ class RsyncReader:
                 if len(self.changed_names) < MAX_NAMES:
                     self.changed_names.append(name)
             if code[1] == "L":
-                self.links.append(name)
+                self.links.append(_unescaped(name))
         elif deletion := _DELETION.match(line):
             self.deleted += 1
             if len(self.deleted_names) < MAX_NAMES:
@@ -250,6 +252,13 @@ class RsyncReader:
             received_bytes=numbers["received"],
             speedup=numbers["total"] / crossed if crossed else 0.0,
         )
+
+
+def _unescaped(name: str) -> str:
+    """Return the name itself: rsync writes a control character, and the backslash of what looks like one, as
+    `\\#ooo`.
+    """
+    return re.sub(r"\\#([0-3][0-7]{2})", lambda found: chr(int(found.group(1), 8)), name)
 
 
 def parse_progress(line: str) -> Progress | None:

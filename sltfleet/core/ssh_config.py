@@ -178,6 +178,11 @@ def ssh_argv(settings: SshSettings, config_file: str | None) -> list[str]:
     return ["ssh", *_config_words(config_file), *(word for option in options for word in ("-o", option))]
 
 
+def is_safe_for_jumps(config_file: str) -> bool:
+    """Whether OpenSSH can go through jump hosts with this `-F`, which it pastes unquoted into a shell command."""
+    return re.fullmatch(r"[\w@+=:,./-]+", config_file, re.ASCII) is not None
+
+
 def rsync_prefix(destination: str) -> str:
     """Return what stands before a path on the host in rsync's arguments: the destination and a colon.
 

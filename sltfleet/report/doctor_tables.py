@@ -2,8 +2,8 @@
 
 The JSON's shape is stable: `{"controller": [FINDING…], "hosts": [{"host", "level", "findings": [FINDING…], "skew",
 "facts"}…]}` with FINDING = `{"level": "ok"|"note"|"warning"|"error", "check", "text", "fix"}` and `skew` =
-`{"offset_s", "uncertainty_s"}`. `skew` and `facts` are null where the host could not be asked; the keys of `facts` are the
-fields of `core.facts.HostFacts`.
+`{"offset_s", "uncertainty_s"}`. `skew` and `facts` are null where the host could not be asked; the keys of `facts` are
+the fields of `core.facts.HostFacts`.
 """
 
 from __future__ import annotations

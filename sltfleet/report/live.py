@@ -15,6 +15,7 @@ from sltfleet.core.polling import HostStatus
 from sltfleet.report.sanitize import visible
 from sltfleet.report.status_tables import active, percent, problem_lines, status_table, time_left
 from sltfleet.report.terminal import is_live, tell, wants_color
+from sltfleet.wire.state import RUNNING as PHASE_RUNNING
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,11 +74,12 @@ def plain_line(status: HostStatus) -> str:
     if state is None:
         problem = f" ({visible(status.problem)})" if status.problem else ""
         return f"{visible(status.host)}: {status.condition}{problem}"
+    left = time_left(status)
+    end = "" if left == "-" else f", {left} left" if state.phase == PHASE_RUNNING else f", reason: {left}"
     return (
         f"{visible(status.host)}: {status.condition}, {active(status)}/{state.workers} active, "
         f"occupancy {percent(state.occupancy)}, pass {state.pass_number}, "
-        f"{state.units_covered}/{state.units_total} units, {state.attempts} attempts, {len(state.failing)} failing, "
-        f"time left {time_left(status)}"
+        f"{state.units_covered}/{state.units_total} units, {state.attempts} attempts, {len(state.failing)} failing{end}"
     )
 
 

@@ -72,7 +72,8 @@ def _config_lines(error: ConfigError) -> list[str]:
 
 def _labelled(label: str, text: str) -> list[str]:
     first, *rest = text.rstrip("\n").split("\n")
-    return [f"  {_label(label)} {visible(first)}", *(f"       {visible(line)}" for line in rest)]
+    below = " " * (len(label) + 4)
+    return [f"  {_label(label)} {visible(first)}", *(f"{below}{visible(line)}" for line in rest)]
 
 
 def _shortened(lines: list[str]) -> list[str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sltfleet.config.model import HostConfig
 from sltfleet.transport.base import Transport
 from sltfleet.transport.local import LocalTransport
 from sltfleet.transport.ssh import SshTransport
+
+if TYPE_CHECKING:
+    from sltfleet.config.model import HostConfig
 
 
 def open_transport(name: str, config: HostConfig, ssh_config: Path | None) -> Transport:

@@ -58,6 +58,7 @@ class LocalTransport:
                 # Left by an error or Ctrl-C as well: nothing may go on unseen, and the pipes must not be waited for.
                 if child.returncode is None:
                     _kill_group(child)
+        # A shell's own way to tell of a signal, which Python gives as a negative number.
         exit_code = child.returncode if child.returncode >= 0 else 128 - child.returncode
         if not stdout.started:
             raise never_began(self._host, exit_code, stdout, stderr)

@@ -25,6 +25,9 @@ from sltfleet.transport.keyfile import KeyFile, read_key_file
 #: A key that is in the agent but that the person must confirm, or touch, takes so long at most.
 AGENT_TIMEOUT_S = 30.0
 
+#: All keys together, where the command's own deadline is later.
+LOGIN_TIMEOUT_S = 60.0
+
 
 @dataclass(frozen=True)
 class _Candidate:
@@ -74,6 +77,7 @@ class Login:
 
     def authenticate(self, transport: paramiko.Transport) -> None:
         """Log in. Raises LoginError, or ConnectError where the host does not answer in time."""
+        self._deadline_s = min(self._deadline_s, time.monotonic() + LOGIN_TIMEOUT_S)
         try:
             self._authenticate(transport)
         finally:

@@ -6,7 +6,6 @@ Its command and the meaning of what it prints are `core.rsync`'s.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import selectors
 import signal
@@ -24,8 +23,8 @@ from sltfleet.core.shell import join
 
 #: How soon a stop is noticed.
 _LOOK_S = 0.1
-#: From SIGTERM to SIGKILL: rsync removes the file that it was writing.
-_GRACE_S = 3.0
+#: From SIGTERM to SIGKILL: rsync removes the file that it was writing. Less than what a fleet waits for on Ctrl-C.
+_GRACE_S = 1.0
 #: Of standard error the end is kept.
 _MAX_STDERR_BYTES = 256 * 1024
 
@@ -123,13 +122,15 @@ def _cut(data: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the whole group where it still runs: SIGTERM, then SIGKILL."""
-    if child.poll() is not None:
+    """End the whole group where it was not waited for: SIGTERM, then SIGKILL for whatever is left of it."""
+    if child.returncode is not None:
         return
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGTERM)
-        try:
-            child.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+    os.killpg(child.pid, signal.SIGTERM)
+    deadline_s = time.monotonic() + _GRACE_S
+    # As long as the leader is not reaped, the group's number is nobody else's.
+    while (
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None and time.monotonic() < deadline_s
+    ):
+        time.sleep(_LOOK_S / 10)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()

@@ -1,4 +1,4 @@
-"""A way for bytes to an ssh server: a TCP connection, or a ProxyCommand's process. The talk over it is left to `dial`."""
+"""A way for bytes to an ssh server: a TCP connection, or a ProxyCommand's process. The talk over it is `dial`'s."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def no_answer(host: str, settings: SshSettings) -> ConnectError:
 
 
 def open_tcp(host: str, settings: SshSettings, limit_s: float) -> socket.socket:
-    """Return a TCP connection, made before `limit_s` (monotonic) to one of the name's addresses. Raises ConnectError."""
+    """Return a TCP connection, made before `limit_s` (monotonic) to an address of the name. Raises ConnectError."""
     try:
         found = socket.getaddrinfo(settings.hostname, settings.port, type=socket.SOCK_STREAM)
     except OSError as error:

@@ -26,6 +26,7 @@ from sltfleet.core.ssh_config import (
     Hop,
     LocalUser,
     SshSettings,
+    is_safe_for_jumps,
     login_command,
     parse_settings,
     rsync_prefix,
@@ -99,7 +100,15 @@ class SshTransport:
 
     def rsync_endpoint(self) -> RsyncEndpoint:
         """Return how rsync's ssh reaches the host: by the same config, through a filter where its shell is chatty."""
-        rsh = ssh_argv(self._read_own_settings(time.monotonic() + SETTINGS_TIMEOUT_S), self._config_file)
+        settings = self._read_own_settings(time.monotonic() + SETTINGS_TIMEOUT_S)
+        if settings.proxy_jump and self._config_file and not is_safe_for_jumps(self._config_file):
+            raise HostError(
+                "rsync cannot go through the jump host",
+                f"OpenSSH hands the path of the ssh config on without quotes, and it needs some: {self._config_file}",
+                "give the ssh config a path of letters, digits and slashes",
+                self._host,
+            )
+        rsh = ssh_argv(settings, self._config_file)
         if self._noisy:
             # By its path and isolated: `-m` would need the package on the path of wherever rsync runs.
             program = str(Path(login_filter.__file__).resolve())
@@ -162,16 +171,20 @@ class SshTransport:
         while True:
             # Asked before reading: what comes after the answer is read in the next round.
             ended = channel.eof_received or channel.closed
-            while channel.recv_ready():
+            readable, readable_stderr = channel.recv_ready(), channel.recv_stderr_ready()
+            if readable:
                 stdout.feed(channel.recv(_READ_BYTES))
-            while channel.recv_stderr_ready():
+            if readable_stderr:
                 stderr.feed(channel.recv_stderr(_READ_BYTES))
-            if ended:
+            idle = not readable and not readable_stderr
+            if idle and ended:
                 break
+            # In every round: output without an end must not hold up the deadline.
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
                 raise self._timed_out(timeout_s)
-            poller.poll(left_s * 1000)
+            if idle:
+                poller.poll(left_s * 1000)
         if not channel.status_event.wait(_left(deadline_s)):
             raise self._timed_out(timeout_s)
         if channel.exit_status < 0:

@@ -221,7 +221,11 @@ def test_a_folder_that_is_not_beyond_doubt_ours_is_refused_and_nothing_in_it_is_
 ) -> None:
     path = setting(project)
     before = tree(home.parent)
-    for script in (list_script(PATHS, EVERYTHING), delete_script(PATHS, deletion_of(".")), delete_script(PATHS, deletion_of("target"))):
+    for script in (
+        list_script(PATHS, EVERYTHING),
+        delete_script(PATHS, deletion_of(".")),
+        delete_script(PATHS, deletion_of("target")),
+    ):
         # Past core.project_dir's own check, so that the script's is put to the test.
         result = run(replace(script, args=(path, *script.args[1:])))
         assert isinstance(refusal(PATHS, result.exit_code), RefusedError), (result.exit_code, result.stderr)

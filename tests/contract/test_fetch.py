@@ -18,7 +18,7 @@ from sltfleet.app.fleet import Fleet, open_fleet
 from sltfleet.app.progress import ProgressEvent, Warned
 from sltfleet.app.report import gather_report
 from sltfleet.config.load import load_config
-from sltfleet.core.errors import HostError, RunError, UsageError
+from sltfleet.core.errors import CommandTimeout, HostError, RunError, UsageError
 from sltfleet.core.fetching import FetchLimits
 from sltfleet.core.shell import Script
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
@@ -156,6 +156,7 @@ def test_a_run_can_be_fetched_while_its_journal_is_being_written(scene: Scene) -
             "while True:\n"
             "    with open(sys.argv[1], 'ab') as file: file.write(sys.argv[3].encode() * 50); file.write(b'{')\n"
             "    os.truncate(sys.argv[1], os.path.getsize(sys.argv[1]) - 1)\n"
+            "    time.sleep(0.01)\n"
             "    open(sys.argv[2] + '.new', 'w').write('x' * 5000); os.rename(sys.argv[2] + '.new', sys.argv[2])\n",
             str(folder / "journal.jsonl"),
             str(folder / "state.json"),
@@ -253,7 +254,7 @@ def test_of_a_hostile_folder_only_plain_files_with_plain_names_arrive(scene: Sce
     result = scene.fetch(limits=limits)
     assert result.hosts.errors == {}
     folder = scene.fetched(host)
-    found = [path for path in folder.rglob("*")]
+    found = list(folder.rglob("*"))
     assert all(not path.is_symlink() and (path.is_file() or path.is_dir()) for path in found)
     assert sorted(path.name for path in (folder / "artifacts").iterdir()) == ["attempt-2.out", "deep", "last", "setuid"]
     assert stat.S_IMODE((folder / "artifacts" / "setuid").stat().st_mode) == 0o600
@@ -319,13 +320,14 @@ def test_a_host_without_rsync_is_told_how_to_get_it(scene: Scene) -> None:
 
 
 def evil_shell(folder: Path, body: str) -> tuple[str, ...]:
-    """A remote shell for rsync: a program that gets the server's command line as its arguments, after the host's name."""
+    """A remote shell for rsync: it gets the server's command line after the host's name."""
     script = folder / "evil-ssh.py"
-    script.write_text("import os, subprocess, sys\nserver = sys.argv[2:]\n" + textwrap.dedent(body))
+    script.write_text("import os, signal, subprocess, sys\nserver = sys.argv[2:]\n" + textwrap.dedent(body))
     return (sys.executable, str(script))
 
 
 PASS_ON = """
+    signal.signal(signal.SIGCHLD, lambda *_: os._exit(0))
     child = subprocess.Popen(server, stdin=subprocess.PIPE)
     while data := os.read(0, 65536):
         for old, new in REPLACED:
@@ -351,14 +353,21 @@ def test_a_sender_that_sends_links_all_the_same_gets_none_of_them_here(scene: Sc
     outside.write_text("untouched")
     folder = scene.put_run("remote")
     (folder / "artifacts" / "link").symlink_to(outside)
-    # The options of the real sender arrive on its standard input: -r becomes -rl.
-    rsh = evil_shell(
-        tmp_path, 'REPLACED = [(b"\\0-r", b"\\0-lr"), (b"\\0-tr", b"\\0-ltr")]\n' + textwrap.dedent(PASS_ON)
-    )
+    # `server` is rsync --server --sender -str…: the real sender is told to send links.
+    body = 'server[3] = "-l" + server[3][1:]\nREPLACED = []\n' + textwrap.dedent(PASS_ON)
+    rsh = evil_shell(tmp_path, body)
     with_transport(scene, FakeTransport(f"run {RUN_ID}\nrsync\nfiles 1 1\npath {folder}\n", rsh))
     scene.fetch()
     assert not any(path.is_symlink() for path in scene.fleet.paths.runs.rglob("*"))
     assert outside.read_text() == "untouched"
+
+
+def test_a_remote_shell_that_never_ends_is_ended(scene: Scene, tmp_path: Path) -> None:
+    folder = scene.put_run("remote")
+    rsh = evil_shell(tmp_path, "subprocess.run(server)\nimport time\ntime.sleep(1000)\n")
+    with_transport(scene, FakeTransport(f"run {RUN_ID}\nrsync\nfiles 1 1\npath {folder}\n", rsh))
+    error = fetch(scene.fleet, RUN_ID, scene.events.append, timeout_s=3).hosts.errors["remote"]
+    assert isinstance(error, CommandTimeout)
 
 
 def test_a_host_that_sends_more_than_it_offered_is_cut_off(scene: Scene) -> None:

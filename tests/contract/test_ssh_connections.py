@@ -269,6 +269,11 @@ def test_jump_hosts_lead_to_a_host(fleet: LoopbackFleet, alias: str) -> None:
     assert fleet.log("plain").count("Accepted publickey") == before + 1
 
 
+def test_rsync_is_not_sent_through_a_jump_host_where_openssh_would_stumble(fleet: LoopbackFleet) -> None:
+    with pytest.raises(HostError, match="without quotes"):
+        SshTransport("beyond", "beyond", fleet.ssh_config).rsync_endpoint()
+
+
 def test_a_jump_host_must_be_known_too(fleet: LoopbackFleet) -> None:
     with pytest.raises(HostKeyError) as caught:
         run(fleet, "beyond-unknown")

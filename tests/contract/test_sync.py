@@ -1,4 +1,6 @@
-"""`sync` with real rsync: what is on the host afterwards, what is refused, and what is left behind by a sync that fails."""
+"""`sync` with real rsync: what is on the host afterwards, what is refused, and what is left behind by a sync that
+fails.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,23 @@ from sltfleet.app.fleet import HostResults
 from sltfleet.app.progress import TransferProgress, silent
 from sltfleet.app.sync import SyncedHost, require_whole_sync, sync
 from sltfleet.core.errors import CommandTimeout, FleetError, HostError, RefusedError, SyncError
-from sltfleet.core.rsync import Progress, RsyncReader
+from sltfleet.core.shell import rsync_rsh
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
 from sltfleet.transport.rsync import run_rsync
 from tests.support.fleets import Recorder, local_hosts, opened
 from tests.support.hosts import NOISE, wait_until
 
-ODD_FILES = ("a b.rs", "-dash.rs", "co:lon.rs", "ü/ö.rs", "star*/[x].rs", "back\\slash", "quote'\".rs", "new\nline", " lead")
+ODD_FILES = (
+    "a b.rs",
+    "-dash.rs",
+    "co:lon.rs",
+    "ü/ö.rs",
+    "star*/[x].rs",
+    "back\\slash",
+    "quote'\".rs",
+    "new\nline",
+    " lead",
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +60,9 @@ def files_of(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or path.is_file()}
 
 
-def sync_local(folder: Path, *names: str, **more: object) -> HostResults[SyncedHost]:
-    with opened(folder, local_hosts(folder, *(names or ("one",))), **more) as fleet:
+def sync_local(folder: Path, *names: str, max_delete: int = 1000) -> HostResults[SyncedHost]:
+    hosts = local_hosts(folder, *(names or ("one",)))
+    with opened(folder, hosts, sync={"max_delete": max_delete}) as fleet:
         return sync(fleet, silent)
 
 
@@ -126,16 +139,16 @@ def test_a_folder_may_become_a_file_and_a_file_a_folder(odd_path: Path) -> None:
 
 def test_too_many_deletions_delete_nothing_and_say_how_many(odd_path: Path) -> None:
     write(odd_path / "repo", "keep.rs", *(f"d/{number}" for number in range(30)))
-    sync_local(odd_path, sync={"max_delete": 20})
+    sync_local(odd_path, max_delete=20)
     shutil.rmtree(odd_path / "repo" / "d")
-    error = error_of(sync_local(odd_path, sync={"max_delete": 20}))
+    error = error_of(sync_local(odd_path, max_delete=20))
     assert isinstance(error, SyncError)
     assert "30" in error.what
     assert "max_delete" in error.fix
     assert "d/" in error.detail
     assert len(files_of(host_dir(odd_path) / "repo")) == 31
     assert (host_dir(odd_path) / "sync.incomplete").exists()
-    assert not sync_local(odd_path, sync={"max_delete": 40}).errors
+    assert not sync_local(odd_path, max_delete=40).errors
     assert files_of(host_dir(odd_path) / "repo") == {"keep.rs"}
 
 
@@ -286,7 +299,11 @@ def test_a_full_disk_is_named_with_the_fix_and_the_other_hosts_go_on(
     write(odd_path / "repo", "a.rs")
     real = shutil.which("rsync")
     message = 'rsync: write failed on "/x/sample/repo/a.rs": No space left on device (28)'
-    fake_rsync(odd_path, monkeypatch, f"""case "$*" in *"root of full"*) echo '{message}' >&2; exit 11;; esac\nexec {real} "$@" """)
+    fake_rsync(
+        odd_path,
+        monkeypatch,
+        f"""case "$*" in *"root of full"*) echo '{message}' >&2; exit 11;; esac\nexec {real} "$@" """,
+    )
     results = sync_local(odd_path, "full", "other")
     error = error_of(results, "full")
     assert isinstance(error, SyncError)
@@ -318,38 +335,33 @@ def test_a_host_that_never_answers_ends_in_time_and_delays_no_other(
     odd_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(odd_path / "repo", "a.rs")
-    real = shutil.which("rsync")
-    fake_rsync(
-        odd_path,
-        monkeypatch,
-        f"""case "$*" in *"root of silent"*) echo $$ >'{odd_path.parent}/pid'; sleep 1000 & wait;; esac\nexec {real} "$@" """,
-    )
+    real, pid_file = shutil.which("rsync"), odd_path.parent / "pid"
+    wait = f"""echo $$ >'{pid_file}'; sleep 1000 & wait"""
+    fake_rsync(odd_path, monkeypatch, f"""case "$*" in *"root of silent"*) {wait};; esac\nexec {real} "$@" """)
     with opened(odd_path, local_hosts(odd_path, "silent", "other")) as fleet:
         results = sync(fleet, silent, timeout_s=1)
     assert isinstance(error_of(results, "silent"), CommandTimeout)
     assert "other" in results.values
-    assert_group_is_gone(int((odd_path.parent / "pid").read_text()))
+    assert_group_is_gone(int(pid_file.read_text()))
 
 
 def test_a_remote_shell_that_says_nothing_ends_by_rsyncs_own_limit(odd_path: Path) -> None:
-    write(odd_path / "repo", "a.rs")
-
-    class Mute:
-        host = "mute"
-
-    reader = run_rsync(
-        ["rsync", "--timeout=1", "-e", "sleep 1000 #", "a:/x", str(odd_path)],
+    mute = odd_path / "mute shell"
+    mute.write_text("#!/bin/sh\nexec sleep 1000\n")
+    mute.chmod(0o755)
+    result = run_rsync(
+        ["rsync", "--timeout=1", "-e", rsync_rsh([str(mute)]), "a:/x", str(odd_path)],
         timeout_s=30,
         stop=threading.Event(),
         on_progress=lambda _progress: None,
     )
-    assert reader.exit_code == 30
+    assert result.exit_code == 30
 
 
 def test_ctrl_c_ends_the_transfers(odd_path: Path) -> None:
     write(odd_path / "repo", "a.rs")
     pid_file = odd_path / "pid"
-    program = f"""
+    program = """
 import sys
 from pathlib import Path
 from sltfleet.app.progress import silent
@@ -360,9 +372,13 @@ with opened(folder, local_hosts(folder, "one")) as fleet:
     sync(fleet, silent)
 """
     with pytest.MonkeyPatch.context() as patch:
-        fake_rsync(odd_path, patch, f"""trap '' TERM; echo $$ >"{odd_path.parent}/pid"; sleep 1000 & wait; wait; wait""")
+        fake_rsync(
+            odd_path, patch, f"""trap '' TERM; echo $$ >"{odd_path.parent}/pid"; sleep 1000 & wait; wait; wait"""
+        )
         pid_file = odd_path.parent / "pid"
-        child = subprocess.Popen([sys.executable, "-c", program, str(odd_path)], stderr=subprocess.PIPE, start_new_session=True)
+        child = subprocess.Popen(
+            [sys.executable, "-c", program, str(odd_path)], stderr=subprocess.PIPE, start_new_session=True
+        )
     try:
         wait_until(lambda: pid_file.exists() and pid_file.read_text().strip())
         child.send_signal(signal.SIGINT)
@@ -417,13 +433,3 @@ def test_the_progress_of_a_large_transfer_is_told_while_it_runs(odd_path: Path) 
     told = [event for event in recorder.events if isinstance(event, TransferProgress)]
     assert told[-1].done_bytes == 8_000_000
     assert told[-1].total_bytes == 8_000_000
-
-
-def test_a_reader_takes_output_in_pieces_of_any_size() -> None:
-    text = ">f+++++++++:a\n\r         10  50%    1.00kB/s    0:00:00 (xfr#1, to-chk=0/2)\n*deleting  :b/\nNumber of files: 3 (reg: 2, dir: 1)\n"
-    for size in range(1, 7):
-        reader, told = RsyncReader(), []
-        for start in range(0, len(text), size):
-            told.append(reader.feed(text[start : start + size]))
-        assert [progress for progress in told if progress] == [Progress(10, 50, 1024.0)]
-        assert (reader.changed_names, reader.deleted_names) == (["a"], ["b/"])

@@ -17,9 +17,10 @@ from sltfleet.transport.worktree import check_patterns, select_files
 
 NAMES = ["a", "b", "foo", "foo.o", "x y", "ü", "[z]", "a*", "back\\slash", "#h", "!n", "target", "deep.rs"]
 PATTERNS = [
-    "*.o", "foo", "/foo", "foo/", "!foo", "a/b", "/a/b/", "**/foo", "a/**/b", "a/**", "!a/b", "*", "!*/", "!*.rs", "/*",
-    "!/a", "x\\ y", "x y", "\\#h", "\\!n", "[[]z]", "\\[z\\]", "a\\*", "back\\\\slash", "ü", "?", "[a-b]", "[!a]", "f**o",
-    "# comment", "", "foo   ", "a/*", "target/", "**", "**/a/**", "broken[", "trailing\\", "b/**/", "/**/foo.o",
+    "*.o", "foo", "/foo", "foo/", "!foo", "a/b", "/a/b/", "**/foo", "a/**/b", "a/**", "!a/b", "*", "!*/",
+    "!*.rs", "/*", "!/a", "x\\ y", "x y", "\\#h", "\\!n", "[[]z]", "\\[z\\]", "a\\*", "back\\\\slash", "ü",
+    "?", "[a-b]", "[!a]", "f**o", "# comment", "", "foo   ", "a/*", "target/", "**", "**/a/**", "broken[",
+    "trailing\\", "b/**/", "/**/foo.o",
 ]  # fmt: skip
 
 
@@ -46,7 +47,9 @@ def paths_below(root: Path) -> set[str]:
     return {path for path in found if ".git" not in path.split("/")}
 
 
-def rsync(repo: Path, target: Path, tmp_path: Path, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> None:
+def rsync(
+    repo: Path, target: Path, tmp_path: Path, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()
+) -> None:
     selection = select_files(repo, gitignore=True, include=include, exclude=exclude)
     rules = filter_rules(selection, parse_patterns("\n".join(include)), parse_patterns("\n".join(exclude)))
     rules_file = tmp_path / "rules"
@@ -86,7 +89,9 @@ def test_what_is_sent_is_what_git_lists_and_what_is_kept_there_is_what_git_would
     sent = {path for path in after if (target / path).read_bytes().startswith(os.fsencode(repo))}
     assert sent | {path for path in listed if path.endswith(".gitignore")} == listed
     asked = "\0".join(sorted(strangers)).encode()
-    ignored = {path.decode() for path in git(repo, "check-ignore", "-z", "--stdin", "--no-index", data=asked).split(b"\0")}
+    ignored = {
+        path.decode() for path in git(repo, "check-ignore", "-z", "--stdin", "--no-index", data=asked).split(b"\0")
+    }
     assert after & strangers == strangers & ignored
 
 
@@ -94,7 +99,15 @@ def test_included_paths_come_although_git_ignores_them_and_excluded_ones_stay_al
     odd_path: Path, tmp_path: Path
 ) -> None:
     repo, target = odd_path / "repo", odd_path / "target"
-    for path in ("gen/data/a.test", "gen/data/a.tmp", "gen/other/b.test", "docs/c", "src/d", "target/corpus/e", "target/f"):
+    for path in (
+        "gen/data/a.test",
+        "gen/data/a.tmp",
+        "gen/other/b.test",
+        "docs/c",
+        "src/d",
+        "target/corpus/e",
+        "target/f",
+    ):
         (repo / path).parent.mkdir(parents=True, exist_ok=True)
         (repo / path).write_text(path)
     (repo / ".gitignore").write_text("/gen/\n")
@@ -141,7 +154,9 @@ def test_submodules_come_with_their_contents_and_obey_their_own_gitignore(odd_pa
     assert paths_below(target) == {".gitmodules", "x.tmp", "vendor/in ner/lib.rs", "vendor/in ner/.gitignore"}
 
 
-def test_a_submodule_that_was_never_initialised_is_an_error_unless_it_is_excluded(odd_path: Path, tmp_path: Path) -> None:
+def test_a_submodule_that_was_never_initialised_is_an_error_unless_it_is_excluded(
+    odd_path: Path, tmp_path: Path
+) -> None:
     inner, repo, clone = odd_path / "inner", odd_path / "repo", odd_path / "clone"
     for folder in (inner, repo):
         folder.mkdir()

@@ -187,6 +187,13 @@ def test_a_deadline_that_passes_is_an_error_and_ends_a_watched_script(transport:
     assert run(transport, "echo still here").stdout == "still here\n"
 
 
+def test_output_without_an_end_does_not_hold_up_the_deadline(transport: Transport) -> None:
+    started = time.monotonic()
+    with pytest.raises(CommandTimeout):
+        run(transport, "exec yes", timeout_s=1)
+    assert time.monotonic() - started < 15
+
+
 def test_a_watched_script_that_ends_by_itself_is_not_waited_for(transport: Transport) -> None:
     assert transport.run(Script("echo done", watched=True), timeout_s=30).stdout == "done\n"
 

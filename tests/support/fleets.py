@@ -1,4 +1,6 @@
-"""A fleet of hosts on this machine, local or over a real sshd, each with a root of its own, and a listener that keeps all events."""
+"""A fleet of hosts on this machine, local or over a real sshd, each with a root of its own, and a listener that keeps
+all events.
+"""
 
 from __future__ import annotations
 
@@ -42,11 +44,11 @@ def opened(
     *,
     suites: Mapping[str, Mapping[str, object]] = SUITES,
     ssh_config: Path | None = None,
-    **more: object,
+    sync: Mapping[str, object] | None = None,
 ) -> Iterator[Fleet]:
-    """Give the fleet of all `hosts`, whose repo is `folder`/repo; `more` are further keys of fleet.yaml."""
+    """Give the fleet of all `hosts`, whose repo is `folder`/repo; `sync` is the key of that name in fleet.yaml."""
     (folder / "repo").mkdir(exist_ok=True)
-    path = write_fleet_yaml(folder, hosts=hosts, suites=suites, ssh_config=ssh_config, repo="repo", **more)
+    path = write_fleet_yaml(folder, hosts=hosts, suites=suites, ssh_config=ssh_config, repo="repo", sync=sync or {})
     loaded = load_config(path, ssh_config=None, environ={}, cwd=folder)
     with open_fleet(loaded, tuple(hosts)) as fleet:
         yield fleet

@@ -61,9 +61,7 @@ def test_the_same_machine_has_no_skew(odd_path: Path) -> None:
     assert abs(diagnosis.skew.offset_s) <= diagnosis.skew.uncertainty_s + 0.1
 
 
-def test_the_controllers_own_programs_are_checked(
-    odd_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_controllers_own_programs_are_checked(odd_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fleet = local_fleet(odd_path, {"here": str(odd_path)})
     bin_dir = odd_path / "bin"
     bin_dir.mkdir()

@@ -143,10 +143,14 @@ class TestOpening:
             return opened[-1]
 
         monkeypatch.setattr(fleet_module, "open_transport", open_transport)
-        with pytest.raises(ZeroDivisionError), open_fleet(fleet.loaded, ("gamma", "alpha")) as chosen:
+
+        def fail_on(chosen: Fleet) -> None:
             assert [host.name for host in chosen.hosts] == ["gamma", "alpha"]
             assert chosen.project == "demo"
             raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError), open_fleet(fleet.loaded, ("gamma", "alpha")) as chosen:
+            fail_on(chosen)
         assert [(transport.host, transport.closed, transport.scripts) for transport in opened] == [
             ("gamma", 1, []),
             ("alpha", 1, []),
@@ -165,10 +169,13 @@ class TestOpening:
         def interrupted(*_args: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(fleet_module, "wait", interrupted)
-        with pytest.raises(KeyboardInterrupt), open_fleet(fleet.loaded, ("alpha",)) as chosen:
+        def verb(chosen: Fleet) -> None:
             try:
                 chosen.each_host("working", work, silent)
             finally:
                 told_to_stop.set()
+
+        monkeypatch.setattr(fleet_module, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt), open_fleet(fleet.loaded, ("alpha",)) as chosen:
+            verb(chosen)
         assert ended.is_set()

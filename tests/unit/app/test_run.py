@@ -27,10 +27,9 @@ from sltfleet.config.model import (
     PartitionsConfig,
     SuiteConfig,
 )
-from sltfleet.core.errors import ActiveRunError, BuildError, ConnectError, RunError, SyncError, UsageError
+from sltfleet.core.errors import ActiveRunError, BuildError, ConnectError, RunError, UsageError
 from sltfleet.core.runid import is_run_id
 from sltfleet.core.shell import Script
-from sltfleet.core.syncing import SyncRecord, record_to_json
 from sltfleet.transport.base import CommandResult
 from sltfleet.wire.handshake import Launched, Refused, Stopped, answer_to_line
 from sltfleet.wire.spec import (
@@ -50,7 +49,6 @@ from tests.support.local_fleet import PROJECT, local_fleet
 from tests.support.states import RUN_ID
 from tests.support.transports import ScriptedTransport, answer
 
-SYNCED = SyncRecord("id", "c0ffee", "d1ff", 3, 99, 1_795_435_392.0, "0.1.0")
 HOST_CONFIG = HostConfig(transport="local", workers=3, env={"LIMIT": "{not a placeholder}"})
 
 
@@ -70,6 +68,8 @@ def built_on(host: str, folder: Path = Path("/there")) -> BuiltSuite:
         package="p",
         package_dir="crates/p",
         toolchain="rustc 1.90.0",
+        commit="c0ffee",
+        dirty_digest="d1ff",
         project_root=str(folder),
         repo=str(folder / "repo"),
         cached=False,
@@ -97,9 +97,6 @@ class Hosts:
 
         def respond(script: Script) -> CommandResult:
             files = dict(script.files)
-            if not files:
-                self.asked[name].append("sync")
-                return answer(record_to_json(SYNCED).decode())
             self.asked[name].append("launch" if "spec" in files else "stop")
             if "spec" in files:
                 self.specs[name] = spec_from_json(json.loads(files["spec"]))
@@ -181,31 +178,20 @@ class TestStarting:
             start_run(hosts.fleet, "nope", RunOptions(), silent)
         assert hosts.asked["alpha"] == []
 
-    def test_a_tree_that_is_not_whole_by_now_is_not_run(self, odd_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        hosts = Hosts(odd_path, monkeypatch, alpha=[LAUNCHED])
-
-        def interrupted(_host: object) -> SyncRecord:
-            raise SyncError("the last sync was interrupted")
-
-        monkeypatch.setattr(run_module, "require_whole_sync", interrupted)
-        started = start_run(hosts.fleet, None, RunOptions(), silent)
-        assert isinstance(started.launched.errors["alpha"], SyncError)
-        assert hosts.asked["alpha"] == []
-
 
 class TestAnActiveRun:
     def test_it_is_left_alone_without_replace(self, odd_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         hosts = Hosts(odd_path, monkeypatch, alpha=[ACTIVE])
         started = start_run(hosts.fleet, None, RunOptions(), silent)
         assert isinstance(started.launched.errors["alpha"], ActiveRunError)
-        assert hosts.asked["alpha"] == ["sync", "launch"]
+        assert hosts.asked["alpha"] == ["launch"]
 
     def test_it_is_ended_first_with_replace(self, odd_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         stopped = answer_to_line(Stopped("X", was_running=True))
         hosts = Hosts(odd_path, monkeypatch, alpha=[ACTIVE, stopped, LAUNCHED])
         started = start_run(hosts.fleet, None, RunOptions(replace=True), silent)
         assert list(started.launched.values) == ["alpha"]
-        assert hosts.asked["alpha"] == ["sync", "launch", "stop", "launch"]
+        assert hosts.asked["alpha"] == ["launch", "stop", "launch"]
 
     def test_what_cannot_be_ended_is_not_replaced(self, odd_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         stopped = answer_to_line(Stopped("X", was_running=True, survivors=(41, 42)))
@@ -221,7 +207,6 @@ def real_fleet(odd_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flee
     fleet = local_fleet(odd_path, {"alpha": str(odd_path / "root")})
     folder = odd_path / "root" / PROJECT
     (folder / "repo" / "crates" / "p").mkdir(parents=True)
-    (folder / "sync.json").write_bytes(record_to_json(SYNCED))
     (folder / "target").mkdir()
     binary = folder / "target" / "t-0123"
     binary.write_text("#!/bin/sh\nexec sleep 60\n")
@@ -256,9 +241,7 @@ class TestTheSpec:
             **changes: object,
         ) -> Spec:
             suite = suite_with(**changes)
-            spec = make_spec(
-                RUN_ID, host, suite, built_on("alpha"), SYNCED, options or RunOptions(), 7, history or {}
-            )
+            spec = make_spec(RUN_ID, host, suite, built_on("alpha"), options or RunOptions(), 7, history or {})
             assert spec_from_json(json.loads(json.dumps(spec.to_json()))) == spec, "it survives the wire"
             return spec
 

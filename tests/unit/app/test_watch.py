@@ -83,7 +83,9 @@ class TestTheWatcher:
         ]
 
     def test_a_settled_host_is_not_asked_again(self, tmp_path: Path) -> None:
-        fleet = fleet_of(tmp_path, alpha=one_after_another(DONE_OUTPUT), beta=one_after_another(*[RUNNING_OUTPUT] * 20, ""))
+        fleet = fleet_of(
+            tmp_path, alpha=one_after_another(DONE_OUTPUT), beta=one_after_another(*[RUNNING_OUTPUT] * 20, "")
+        )
         with Watcher(fleet, RUN_ID, interval_s=INTERVAL_S) as watcher:
             until_settled(watcher)
         transport = fleet.hosts[0].transport

@@ -70,7 +70,12 @@ def test_everything_is_the_whole_folder() -> None:
 
 @pytest.mark.parametrize(
     "request_",
-    [CleanRequest(), CleanRequest(everything=True, keep=1), CleanRequest(everything=True, target=True), CleanRequest(keep=-1)],
+    [
+        CleanRequest(),
+        CleanRequest(everything=True, keep=1),
+        CleanRequest(everything=True, target=True),
+        CleanRequest(keep=-1),
+    ],
 )
 def test_a_request_that_makes_no_sense_is_an_error(request_: CleanRequest) -> None:
     with pytest.raises(UsageError):
@@ -95,9 +100,7 @@ def test_a_run_id_whose_date_is_none_has_no_age() -> None:
     keep=st.none() | st.integers(0, 25),
     older_than_s=st.none() | st.floats(1, 1e8),
 )
-def test_the_newest_stay_and_no_young_run_goes(
-    ages: list[float], keep: int | None, older_than_s: float | None
-) -> None:
+def test_the_newest_stay_and_no_young_run_goes(ages: list[float], keep: int | None, older_than_s: float | None) -> None:
     runs = [new_run_id(NOW_S - age, number) for number, age in enumerate(ages)]
     doomed = expired_runs(runs, CleanRequest(keep=keep, older_than_s=older_than_s), NOW_S)
     newest = sorted(runs, reverse=True)[: keep or 0]

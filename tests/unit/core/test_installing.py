@@ -59,8 +59,7 @@ def test_root_on_a_bare_debian_gets_the_lists_and_then_every_package() -> None:
     prefix = "env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120"
     assert words(plan_packages(BARE)) == [
         f"{prefix} update",
-        f"{prefix} install -y --no-install-recommends "
-        "rsync python3 gcc libc6-dev curl ca-certificates make pkg-config",
+        f"{prefix} install -y --no-install-recommends rsync python3 gcc libc6-dev curl ca-certificates make pkg-config",
     ]
 
 
@@ -169,11 +168,15 @@ def test_rust_by_apt_needs_the_right_to_install() -> None:
 
 
 def test_apts_word_for_held_lists_is_known_and_not_confused_with_another_failure() -> None:
-    assert LISTS_LOCKED.search("Reading package lists...\nE: Could not get lock /var/lib/apt/lists/lock. It is held by …")
+    assert LISTS_LOCKED.search(
+        "Reading package lists...\nE: Could not get lock /var/lib/apt/lists/lock. It is held by …"
+    )
     assert not LISTS_LOCKED.search("E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7")
 
 
-@pytest.mark.parametrize(("curl", "exit_code"), [("exit 22", 22), ('echo "exit 3" >"$8"', 3), ('echo "exit 0" >"$8"', 0)])
+@pytest.mark.parametrize(
+    ("curl", "exit_code"), [("exit 22", 22), ('echo "exit 3" >"$8"', 3), ('echo "exit 0" >"$8"', 0)]
+)
 def test_rustups_installer_fails_where_the_download_or_the_installer_fails(
     odd_path: Path, curl: str, exit_code: int
 ) -> None:

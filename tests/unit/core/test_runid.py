@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sltfleet.core.runid import is_run_id, new_run_id
+from sltfleet.core.runid import is_run_id, new_run_id, started_at_s
 
 NOON_S = 1_795_435_392.0  # 2026-11-23 12:03:12 UTC
 MOMENTS = st.floats(0, 4_000_000_000)
@@ -21,6 +21,16 @@ def test_every_new_id_is_one_and_is_a_plain_word(now_s: float, chance: int) -> N
     run_id = new_run_id(now_s, chance)
     assert is_run_id(run_id)
     assert shlex.quote(run_id) == run_id
+
+
+@given(st.integers(0, 4_000_000_000))
+def test_an_id_tells_the_second_of_the_start(now_s: int) -> None:
+    assert started_at_s(new_run_id(now_s, 0)) == now_s
+
+
+@pytest.mark.parametrize("run_id", ["", "20261340-120312-3f9a1c", "00000000-000000-000000", "20261123"])
+def test_an_id_of_no_moment_tells_none(run_id: str) -> None:
+    assert started_at_s(run_id) is None
 
 
 @given(MOMENTS, MOMENTS)

@@ -18,6 +18,7 @@ from sltfleet.core.ssh_config import (
     SshSettings,
     fingerprint_command,
     forget_key_command,
+    is_safe_for_jumps,
     login_command,
     parse_settings,
     rsync_prefix,
@@ -127,6 +128,13 @@ def test_openssh_takes_the_argv_as_it_is() -> None:
     assert {"batchmode yes", "clearallforwardings yes", "connecttimeout 10", "stricthostkeychecking accept-new"} <= set(
         lines
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "safe"), [("/home/ada/.ssh/config-2", True), ("/a b", False), ("/it's", False), ("/50%d", False)]
+)
+def test_a_config_file_that_needs_quotes_does_not_go_through_jump_hosts(path: str, safe: bool) -> None:
+    assert is_safe_for_jumps(path) == safe
 
 
 @pytest.mark.parametrize(

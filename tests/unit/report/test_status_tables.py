@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import json
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sltfleet.core.errors import ConnectError
+from sltfleet.core.polling import DONE, IDLE, LOST, RUNNING, STALLED, STOPPED, UNREACHABLE, HostStatus
+from sltfleet.report.status_tables import (
+    bad_attempts,
+    percent,
+    problem_lines,
+    status_json,
+    status_table,
+    time_left,
+    worker_table,
+)
+from sltfleet.wire.state import FINISHED, STOPPING, WorkerState
+from tests.support.golden import check_golden
+from tests.support.states import RUN_ID, make_state
+
+HOSTILE = "\x1b[2J\x1b]0;pwned\x07\r\n‮evil"
+
+ALPHA = HostStatus("alpha", RUNNING, RUN_ID, make_state())
+FLEET = [
+    ALPHA,
+    HostStatus(
+        "rwalters-sandbox-1",
+        RUNNING,
+        RUN_ID,
+        make_state(
+            workers=64,
+            active=64,
+            busy_s=6399.0,
+            pass_number=1,
+            units_total=620,
+            units_covered=311,
+            attempts=311,
+            failing=(),
+            cpu_percent=None,
+            elapsed_s=100.0,
+            budget_s=160.0,
+        ),
+    ),
+    HostStatus("done", DONE, RUN_ID, make_state(phase=FINISHED, reason="budget", active=0)),
+    HostStatus("stopped", STOPPED, RUN_ID, make_state(phase=FINISHED, reason="stopped", active=0)),
+    HostStatus("stopping", RUNNING, RUN_ID, make_state(phase=STOPPING, reason="stopped", active=1)),
+    HostStatus("lost", LOST, RUN_ID, make_state(active=2)),
+    HostStatus("stalled", STALLED, RUN_ID, make_state()),
+    HostStatus("away", UNREACHABLE, RUN_ID, make_state(), "cannot connect: timed out"),
+    HostStatus("never", UNREACHABLE, problem="cannot connect", error=ConnectError("cannot connect", fix="is it on?")),
+    HostStatus("idle", IDLE),
+]
+
+
+def plain(text: str) -> str:
+    """The text as it is printed where no colour is wanted."""
+    return click.unstyle(text)
+
+
+class TestTheTable:
+    def test_one_host_has_no_line_for_the_fleet(self) -> None:
+        check_golden("status/one_host.txt", plain(status_table([ALPHA])))
+
+    def test_every_state_has_its_line_and_the_fleet_one_below(self) -> None:
+        check_golden("status/every_state.txt", plain(status_table(FLEET)))
+
+    def test_hosts_without_a_run_have_dashes(self) -> None:
+        idle = [HostStatus("alpha", IDLE), HostStatus("beta", IDLE)]
+        check_golden("status/idle.txt", plain(status_table(idle)))
+
+    def test_no_hosts_have_a_table_all_the_same(self) -> None:
+        assert "host" in status_table([])
+
+    def test_a_runner_that_is_gone_has_no_active_workers(self) -> None:
+        (row,) = plain(status_table([HostStatus("h", LOST, RUN_ID, make_state(active=2))])).splitlines()[2:]
+        assert "0/2" in row
+
+    def test_what_a_host_says_is_made_visible(self) -> None:
+        state = make_state(phase=HOSTILE, reason=HOSTILE, worker_states=(WorkerState(0, HOSTILE, 1.0, 1, 1.0),))
+        status = HostStatus(HOSTILE, RUNNING, RUN_ID, state, HOSTILE)
+        for text in (status_table([status, status]), worker_table(status), *problem_lines([status])):
+            assert not set(plain(text)) & set("\x1b\x07\r‮")
+
+
+class TestTheTimeLeft:
+    @pytest.mark.parametrize(
+        ("status", "expected"),
+        [
+            (HostStatus("h", RUNNING, RUN_ID, make_state(elapsed_s=10.0, budget_s=70.0)), "1m 00s"),
+            (HostStatus("h", RUNNING, RUN_ID, make_state(elapsed_s=99.0, budget_s=70.0)), "0s"),
+            (HostStatus("h", RUNNING, RUN_ID, make_state(phase=STOPPING, reason="fail-fast")), "fail-fast"),
+            (HostStatus("h", DONE, RUN_ID, make_state(phase=FINISHED, reason="once")), "once"),
+            (HostStatus("h", LOST, RUN_ID, make_state()), "-"),
+            (HostStatus("h", IDLE), "-"),
+        ],
+    )
+    def test_it_is_a_time_or_why_the_run_ended(self, status: HostStatus, expected: str) -> None:
+        assert time_left(status) == expected
+
+    def test_that_of_the_fleet_is_that_of_the_host_that_takes_longest(self) -> None:
+        left = [9.0, 600.0, 59.0]  # "9.0s" is the last one by the alphabet
+        statuses = [HostStatus("h", RUNNING, RUN_ID, make_state(elapsed_s=0.0, budget_s=budget)) for budget in left]
+        assert plain(status_table(statuses)).splitlines()[-1].endswith(" 10m 00s")
+
+    def test_that_of_a_fleet_that_has_ended_is_the_reason_if_it_is_the_same_one(self) -> None:
+        once, budget = (HostStatus("h", DONE, RUN_ID, make_state(phase=FINISHED, reason=r)) for r in ("once", "budget"))
+        assert plain(status_table([once, once])).splitlines()[-1].endswith(" once")
+        assert plain(status_table([once, budget])).splitlines()[-1].endswith(" -")
+
+
+class TestWorkers:
+    def test_each_worker_has_its_unit_since_when_and_how_busy_it_was(self) -> None:
+        check_golden("status/workers.txt", worker_table(ALPHA))
+
+    def test_at_the_very_start_nobody_was_busy_yet(self) -> None:
+        assert " -" in worker_table(HostStatus("h", RUNNING, RUN_ID, make_state(elapsed_s=0.0)))
+
+    def test_without_a_state_there_is_no_table(self) -> None:
+        assert worker_table(HostStatus("h", IDLE)) == ""
+
+
+class TestJson:
+    def test_its_shape_is_the_documented_one(self) -> None:
+        check_golden("status/status.json", json.dumps(status_json([ALPHA, FLEET[-2], FLEET[-1]]), indent=2))
+
+    def test_every_host_has_the_same_keys_whatever_its_state(self) -> None:
+        hosts = status_json(FLEET)["hosts"]
+        assert isinstance(hosts, list)
+        assert len({tuple(host) for host in hosts}) == 1
+
+    def test_the_run_is_the_newest_one(self) -> None:
+        later = HostStatus("beta", RUNNING, "20261124-000000-000000", make_state())
+        assert status_json([later, ALPHA])["run"] == later.run_id
+        assert status_json([FLEET[-1]])["run"] is None
+
+
+class TestProblems:
+    def test_each_is_told_with_its_host_and_what_to_do(self) -> None:
+        assert [plain(line) for line in problem_lines(FLEET)] == [
+            "away: cannot connect: timed out",
+            "never: cannot connect",
+            "  next: is it on?",
+        ]
+
+    def test_bad_attempts_are_those_that_say_something_against_a_test(self) -> None:
+        outcomes = {"pass": 9, "fail": 1, "timeout": 2, "crash": 3, "oom": 4, "cut": 5, "infra": 6, "new": 7}
+        assert bad_attempts([HostStatus("h", DONE, RUN_ID, make_state(outcomes=outcomes)), FLEET[-1]]) == 10
+
+
+class TestPercent:
+    @pytest.mark.parametrize(
+        ("share", "expected"),
+        [(0.0, "0.0 %"), (0.9973, "99.7 %"), (0.9996, "99.9 %"), (0.999999, "99.9 %"), (1.0, "100.0 %")],
+    )
+    def test_it_is_rounded_but_only_the_whole_is_100(self, share: float, expected: str) -> None:
+        assert percent(share) == expected
+
+    @given(st.floats(0, 1))
+    def test_less_than_the_whole_never_looks_like_it(self, share: float) -> None:
+        assert (percent(share) == "100.0 %") == (share == 1.0)

@@ -14,17 +14,17 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from sltfleet import __version__
 from sltfleet.app.fleet import Fleet, Host, HostResults
-from sltfleet.app.progress import Listener, TransferProgress
+from sltfleet.app.progress import Listener
 from sltfleet.app.revision import read_revision
-from sltfleet.core.errors import FleetError, HostError, SyncError
+from sltfleet.app.sync_transfer import SyncJob, plan, transfer_and_delete
+from sltfleet.core.errors import SyncError
 from sltfleet.core.project_dir import ProjectDir, look_script, parse_project_dir, prepare_failure, prepare_script
-from sltfleet.core.revision import Revision
-from sltfleet.core.rsync import QUIET_LIMIT_S, Progress, Stats, filter_rules, skipped_deletions, sync_argv
-from sltfleet.core.rsync_failures import no_rsync_there, sync_failure, too_many_deletions
+from sltfleet.core.rsync import QUIET_LIMIT_S, Stats
+from sltfleet.core.rsync_failures import no_rsync_there
+from sltfleet.core.sync_rules import filter_rules
 from sltfleet.core.syncing import (
     SyncRecord,
     incomplete_note,
@@ -34,18 +34,13 @@ from sltfleet.core.syncing import (
     record_script,
     whole_sync_script,
 )
-from sltfleet.transport.rsync import RsyncResult, run_rsync
+from sltfleet.transport.rsync import RsyncResult
 from sltfleet.transport.worktree import check_patterns, select_files
 
 #: Scripts that only look or write a small file; connecting included.
 SCRIPT_TIMEOUT_S = 60.0
 #: A transfer that goes on for longer is ended; one that stands still is ended much sooner, by rsync itself.
 TRANSFER_TIMEOUT_S = 12 * 3600.0
-
-_NO_DELETIONS = 0
-#: Exit codes of a first round that only says that deletions are due: with them, a folder may be in the way of a file
-#: (23).
-_DELETIONS_DUE = (23, 25)
 
 
 @dataclass(frozen=True)
@@ -80,21 +75,6 @@ class SyncedHost:
     planned: Planned | None = None
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What is the same for all hosts."""
-
-    repo: Path
-    rules_file: str
-    max_delete: int
-    revision: Revision
-    dry_run: bool
-    stop: threading.Event
-    listener: Listener
-    quiet_limit_s: int
-    timeout_s: float
-
-
 def sync(
     fleet: Fleet,
     listener: Listener,
@@ -115,19 +95,18 @@ def sync(
     selection = select_files(repo, gitignore=config.gitignore, include=config.include, exclude=config.exclude)
     stop = threading.Event()
     with _rules_file(filter_rules(selection, include, exclude)) as rules_file:
-        job = _Job(
+        job = SyncJob(
             repo=repo,
             rules_file=rules_file,
             max_delete=config.max_delete,
             revision=read_revision(repo),
-            dry_run=dry_run,
             stop=stop,
             listener=listener,
             quiet_limit_s=quiet_limit_s,
             timeout_s=timeout_s,
         )
         try:
-            return fleet.each_host("syncing", lambda host: _sync_host(host, job), listener)
+            return fleet.each_host("syncing", lambda host: _sync_host(host, job, dry_run=dry_run), listener)
         finally:
             stop.set()
 
@@ -149,22 +128,22 @@ def _rules_file(rules: str) -> Iterator[str]:
         yield file.name
 
 
-def _sync_host(host: Host, job: _Job) -> tuple[SyncedHost, str]:
+def _sync_host(host: Host, job: SyncJob, *, dry_run: bool) -> tuple[SyncedHost, str]:
     started_s = time.monotonic()
-    place = _prepare(host, job)
+    place = _prepare(host, job, dry_run=dry_run)
     if not place.rsync:
         raise no_rsync_there()
     before = record_from_json(place.record)
-    if job.dry_run:
-        result = _transfer(host, job, place, max_delete=None, first=before is None)
+    if dry_run:
+        result = plan(host, job, place)
     else:
-        result = _transfer_and_delete(host, job, place, first=before is None)
+        result = transfer_and_delete(host, job, place, first=before is None)
     stats = result.reader.stats
     if stats is None:
         raise SyncError(
             "rsync's closing numbers are missing", "it printed something else", detail=result.stderr[-2000:]
         )
-    if job.dry_run:
+    if dry_run:
         return _describe(host, place, result, stats, started_s, planned=_planned(result))
     record = SyncRecord(
         content_id=next_content_id(
@@ -188,8 +167,8 @@ def _sync_host(host: Host, job: _Job) -> tuple[SyncedHost, str]:
     return _describe(host, place, result, stats, started_s, record=record)
 
 
-def _prepare(host: Host, job: _Job) -> ProjectDir:
-    if job.dry_run:
+def _prepare(host: Host, job: SyncJob, *, dry_run: bool) -> ProjectDir:
+    if dry_run:
         script = look_script(host.paths)
     else:
         note = incomplete_note(time.time(), job.revision.commit, job.revision.dirty_digest)
@@ -198,66 +177,6 @@ def _prepare(host: Host, job: _Job) -> ProjectDir:
     if answer.exit_code != 0:
         raise prepare_failure(host.paths, answer.exit_code, answer.stderr)
     return parse_project_dir(answer.stdout)
-
-
-def _transfer_and_delete(host: Host, job: _Job, place: ProjectDir, *, first: bool) -> RsyncResult:
-    """Send everything, then delete, if that is little enough.
-
-    rsync's own limit deletes as many as are allowed and then stops. So the first round allows none and tells how many
-    are due; most often that is none, and the round is all there is.
-    """
-    sent = _transfer(host, job, place, max_delete=_NO_DELETIONS, first=first, allowed=_DELETIONS_DUE)
-    due = skipped_deletions(sent.stderr)
-    if sent.exit_code == 0:
-        return sent
-    if due == 0:
-        raise _failure(sent, job, place)
-    if due > job.max_delete:
-        names = _transfer(host, job, place, max_delete=None, first=False, dry_run=True).reader.deleted_names
-        raise too_many_deletions(due, job.max_delete, names=tuple(names[:10]))
-    deleted = _transfer(host, job, place, max_delete=job.max_delete, first=False)
-    deleted.reader.add(sent.reader)
-    return deleted
-
-
-def _transfer(
-    host: Host,
-    job: _Job,
-    place: ProjectDir,
-    *,
-    max_delete: int | None,
-    first: bool,
-    dry_run: bool = False,
-    allowed: tuple[int, ...] = (),
-) -> RsyncResult:
-    endpoint = host.transport.rsync_endpoint()
-    argv = sync_argv(
-        os.fspath(job.repo),
-        endpoint.prefix + place.repo,
-        rules_file=job.rules_file,
-        max_delete=max_delete,
-        rsh=endpoint.rsh,
-        dry_run=dry_run or job.dry_run,
-        quiet_limit_s=job.quiet_limit_s,
-    )
-
-    def tell(progress: Progress) -> None:
-        # The percentage is of all files, sent or not: a total can be made of it only where all are sent.
-        total = progress.done_bytes * 100 // progress.percent if first and progress.percent else None
-        job.listener(TransferProgress(host.name, progress.done_bytes, total, progress.rate_bytes_per_s))
-
-    result = run_rsync(argv, timeout_s=job.timeout_s, stop=job.stop, on_progress=tell)
-    if result.exit_code != 0 and result.exit_code not in allowed:
-        raise _failure(result, job, place)
-    return result
-
-
-def _failure(result: RsyncResult, job: _Job, place: ProjectDir) -> FleetError:
-    if result.exit_code < 0:
-        return HostError("rsync was ended", f"by signal {-result.exit_code}", "run `sltfleet sync` again")
-    return sync_failure(
-        result.exit_code, result.stderr, mount=place.mount, free_bytes=place.free_bytes, max_delete=job.max_delete
-    )
 
 
 def _planned(result: RsyncResult) -> Planned:

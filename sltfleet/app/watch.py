@@ -16,7 +16,7 @@ from sltfleet.core.polling import SETTLED, UNREACHABLE, HostStatus
 PATIENCE_S = 120.0
 
 #: Threads that are waiting between two polls end at once; those that wait for a host are not waited for.
-_CLOSING_S = 1.0
+CLOSING_S = 1.0
 
 
 class Watcher:
@@ -56,7 +56,7 @@ class Watcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closing.set()
-        deadline = time.monotonic() + _CLOSING_S
+        deadline = time.monotonic() + CLOSING_S
         for thread in self._threads:
             thread.join(timeout=max(0.0, deadline - time.monotonic()))
 

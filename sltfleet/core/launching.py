@@ -38,7 +38,7 @@ _LAUNCH = (
     + _PUT_ARCHIVE
     + """\
 dir=$root/runs/$1
-mkdir -p "$dir" && put_spec "$dir/spec.json" || exit 73
+mkdir -p "$root/runs" && mkdir "$dir" && put_spec "$dir/spec.json" || exit 73
 "$python" -E -S "$archive" launch "$dir"
 code=$?
 if [ "$code" -ne 0 ] && [ ! -e "$dir/runner.log" ]; then rm -f "$dir/spec.json"; rmdir "$dir"; fi 2>/dev/null

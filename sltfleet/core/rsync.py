@@ -1,4 +1,5 @@
-"""rsync as sltfleet uses it: the command, the filter rules, and what it prints.
+"""rsync as sltfleet uses it: the command of a sync, and what rsync prints. The rules of what is synced are
+`core.sync_rules`'.
 
 Running it is `transport.rsync`'s part. Why these options and no others: docs/decisions/003-what-is-synced.md (what is
 sent and deleted) and 004-mtimes-and-cargo.md (contents decide, clocks do not).
@@ -10,7 +11,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sltfleet.core.gitignore import Pattern, as_rsync, escape
 from sltfleet.core.shell import rsync_rsh
 
 #: rsync gives up when nothing at all has come for so long. It keeps the connection alive while it reads large files.
@@ -52,7 +52,7 @@ def sync_argv(
         "--from0",
         f"--filter=merge {rules_file}",
         # Paths travel inside the protocol: no shell on the host sees them.
-        "--secluded-args",
+        "-s",
         # For the parser below: plain digits, names as they are, each line at once.
         "--no-human-readable",
         "--8-bit-output",
@@ -73,71 +73,6 @@ def rsync_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment for rsync: whatever would change what it does or how it prints is gone."""
     kept = {name: value for name, value in environment.items() if not name.startswith(("RSYNC_", "CVSIGNORE"))}
     return {**{name: value for name, value in kept.items() if name != "LANGUAGE"}, "LC_ALL": "C"}
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What of a folder is synced. Paths are relative to it; those of folders end with a slash.
-
-    `hidden`: what git ignores (or fleet.yaml excludes) and no one tracks, folders as a whole; `forced`: what is below
-    these and is brought all the same. `ignore_files`: the .gitignore texts as patterns with the folder they stand in,
-    the weakest first.
-    """
-
-    hidden: tuple[str, ...] = ()
-    forced: tuple[str, ...] = ()
-    ignore_files: tuple[tuple[str, tuple[Pattern, ...]], ...] = ()
-
-
-def filter_rules(selection: Selection, include: Iterable[Pattern], exclude: Iterable[Pattern]) -> str:
-    """Return rsync's filter rules, NUL after each. The first rule that matches a path decides about it.
-
-    `H` hides and `S` shows a path on this side; `P` protects and `R` risks one on the host, where only what is at
-    risk is deleted.
-    """
-    rules: list[str] = []
-    for folder in sorted({parent for path in selection.forced for parent in _parents(path)}):
-        rules.append(f"S /{escape(folder)}")
-    for path in selection.forced:
-        rules.append(f"S /{escape(path[:-1], wild=True)}/***" if path.endswith("/") else f"S /{escape(path)}")
-    for pattern in include:
-        rules += [f"R {text}" for texts in as_rsync(pattern) for text in texts]
-    # A repository's own folder, or the file that stands for it in a worktree or submodule, would name paths that the
-    # host lacks.
-    rules += ["- .git"]
-    for pattern in exclude:
-        rules += [f"- {text}" for texts in as_rsync(pattern) for text in texts]
-    # cargo on the host makes a lock file where the repo has none; deleting it would choose new versions with every
-    # sync.
-    rules += ["P Cargo.lock"]
-    opened = {parent for path in selection.forced for parent in _parents(path)}
-    for path in selection.hidden:
-        rules.append(f"H /{escape(path[:-1], wild=True)}/**" if path in opened else f"H /{escape(path)}")
-    rules += _protection(selection.ignore_files)
-    return "".join(f"{rule}\0" for rule in rules)
-
-
-def _protection(ignore_files: tuple[tuple[str, tuple[Pattern, ...]], ...]) -> list[str]:
-    """Rules for what is only on the host: git's last match decides, so rsync's first match reads the patterns
-    backwards.
-
-    What a pattern names comes before all that lies below such folders, or `/*` would reach into a folder that a `!`
-    frees.
-    """
-    named: list[str] = []
-    below: list[str] = []
-    for folder, patterns in reversed(ignore_files):
-        for pattern in reversed(patterns):
-            kind = "R" if pattern.negated else "P"
-            names, contents = as_rsync(pattern, folder)
-            named += [f"{kind} {text}" for text in names]
-            below += [f"{kind} {text}" for text in contents]
-    return named + below
-
-
-def _parents(path: str) -> list[str]:
-    parts = path.rstrip("/").split("/")[:-1]
-    return ["/".join(parts[: count + 1]) + "/" for count in range(len(parts))]
 
 
 @dataclass(frozen=True)

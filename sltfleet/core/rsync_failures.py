@@ -20,10 +20,10 @@ _NO_RSYNC = re.compile(r"rsync: (?:command )?not found|Unknown command: rsync|rs
 
 #: Exit codes for which only the word for what happened differs.
 _REASONS = {
-    1: "rsync there does not know an option: it is older than 3.2",
+    1: "rsync there does not know an option: it is older than 3.1",
     2: "what answered is not rsync: a login shell there prints something in sessions without a terminal",
     3: "a file or folder could not be selected",
-    4: "rsync there lacks something that is needed: it is older than 3.2",
+    4: "rsync there lacks something that is needed: it is older than 3.1",
     5: "the client and the server could not agree",
     10: "the connection broke",
     12: "the connection broke",

@@ -132,9 +132,8 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, bool]:
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return getattr(error, "sqlite_errorname", "") in ("SQLITE_NOTADB", "SQLITE_CORRUPT") or "not a database" in str(
-        error
-    )
+    # By the words of SQLITE_NOTADB and SQLITE_CORRUPT: Python 3.10 does not tell the codes.
+    return "not a database" in str(error) or "malformed" in str(error)
 
 
 def _prepared(path: Path) -> tuple[sqlite3.Connection, bool]:

@@ -15,7 +15,7 @@ import pathspec
 
 from sltfleet.core.errors import SyncError
 from sltfleet.core.gitignore import Pattern, parse_patterns
-from sltfleet.core.rsync import Selection
+from sltfleet.core.sync_rules import Selection
 from sltfleet.transport.git import is_git_tree, list_ignored, list_nested, list_paths, list_submodules, run_git
 
 IgnoreFile = tuple[str, tuple[Pattern, ...]]

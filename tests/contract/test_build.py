@@ -18,9 +18,12 @@ from sltfleet.app.fleet import Fleet, HostResults
 from sltfleet.app.progress import BuildProgress, silent
 from sltfleet.app.sync import sync
 from sltfleet.core.errors import BuildError, SyncError
+from sltfleet.demo.loopback import LoopbackFleet
 from tests.support.crates import MANIFEST, make_crate, says
 from tests.support.fleets import Recorder, local_hosts, opened
-from tests.support.hosts import wait_until
+from tests.support.hosts import loopback_fleet, wait_until
+
+__all__ = ["loopback_fleet"]  # a fixture
 
 pytestmark = pytest.mark.cargo
 
@@ -285,32 +288,49 @@ def test_a_build_that_takes_too_long_is_ended_with_all_that_it_started(odd_path:
     assert_ends(int(pid_file.read_text()))
 
 
-def test_a_build_ends_when_the_controller_is_killed(odd_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["local", "alpha"])
+def test_a_build_ends_when_the_controller_is_killed(kind: str, odd_path: Path, loopback_fleet: LoopbackFleet) -> None:
     repo = make_crate(odd_path / "repo")
     pid_file = odd_path.parent / "pid"
     (repo / "build.rs").write_text(
         f'fn main() {{ std::fs::write(r"{pid_file}", std::process::id().to_string()).unwrap();'
         " std::thread::sleep(std::time::Duration::from_secs(1000)); }\n"
     )
+    hosts = local_hosts(odd_path, "local") if kind == "local" else {kind: {"root": str(odd_path / "root")}}
+    with opened(odd_path, hosts, suites=suites(), ssh_config=loopback_fleet.ssh_config) as fleet:
+        sync(fleet, silent)
+        fleet_file = fleet.loaded.path
     program = """
 import sys
 from pathlib import Path
 from sltfleet.app.build import build
+from sltfleet.app.fleet import open_fleet
 from sltfleet.app.progress import silent
-from sltfleet.app.sync import sync
-from tests.support.fleets import local_hosts, opened
-folder = Path(sys.argv[1])
-with opened(folder, local_hosts(folder, "one")) as fleet:
-    sync(fleet, silent)
+from sltfleet.config.load import load_config
+loaded = load_config(Path(sys.argv[1]), ssh_config=None, environ={}, cwd=Path.cwd())
+with open_fleet(loaded, tuple(loaded.config.hosts)) as fleet:
     build(fleet, *fleet.suite(), silent)
 """
-    controller = subprocess.Popen([sys.executable, "-c", program, str(odd_path)])
+    controller = subprocess.Popen([sys.executable, "-c", program, str(fleet_file)])
     try:
         wait_until(lambda: pid_file.exists() and pid_file.read_text(), 60)
     finally:
         controller.kill()
         controller.wait()
     assert_ends(int(pid_file.read_text()))
+
+
+def test_a_host_behind_ssh_builds_as_this_machine_does(odd_path: Path, loopback_fleet: LoopbackFleet) -> None:
+    make_crate(odd_path / "repo")
+    hosts: dict[str, dict[str, object]] = {
+        name: {"root": str(odd_path / f"root {name}")} for name in ("alpha", "noisy")
+    }
+    with opened(odd_path, hosts, suites=suites(), ssh_config=loopback_fleet.ssh_config) as fleet:
+        assert not sync(fleet, silent).errors
+        first, second = built_by(fleet), built_by(fleet)
+    assert not first.errors, first.errors
+    assert [what_it_says(built) for built in first.values.values()] == ["one", "one"]
+    assert [built.cached for built in second.values.values()] == [True, True]
 
 
 def assert_ends(pid: int) -> None:

@@ -199,10 +199,6 @@ def a_file(project: Path) -> str:
 
 
 SETTINGS = [
-    lambda project: "",
-    lambda project: "/",
-    lambda project: "//",
-    lambda project: "/.",
     home_itself,
     above_home,
     no_marker,
@@ -213,6 +209,15 @@ SETTINGS = [
     linked_runs,
     a_file,
 ]
+
+
+@pytest.mark.parametrize("path", ["", "/", "//", "/."])
+def test_the_root_folder_and_an_empty_path_are_refused(project: Path, path: str) -> None:
+    # Only `target` is asked for: were the guard ever broken, this test would not be the one that deletes a machine.
+    for script in (list_script(PATHS, PARTS), delete_script(PATHS, deletion_of("target"))):
+        result = run(replace(script, args=(path, *script.args[1:])))
+        assert isinstance(refusal(PATHS, result.exit_code), RefusedError), (result.exit_code, result.stderr)
+        assert result.stdout == ""
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

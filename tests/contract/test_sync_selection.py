@@ -12,7 +12,8 @@ import pytest
 
 from sltfleet.core.errors import SyncError
 from sltfleet.core.gitignore import parse_patterns
-from sltfleet.core.rsync import RsyncReader, filter_rules, sync_argv
+from sltfleet.core.rsync import RsyncReader, sync_argv
+from sltfleet.core.sync_rules import filter_rules
 from sltfleet.transport.worktree import check_patterns, select_files
 
 NAMES = ["a", "b", "foo", "foo.o", "x y", "ü", "[z]", "a*", "back\\slash", "#h", "!n", "target", "deep.rs"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sltfleet.app import watch as watch_module
 from sltfleet.app.fleet import Fleet
 from sltfleet.app.status import fleet_status
 from sltfleet.app.watch import Watcher
@@ -144,11 +145,14 @@ class TestTheWatcher:
         with Watcher(fleet, RUN_ID, interval_s=INTERVAL_S) as watcher, pytest.raises(KeyError, match="a defect"):
             until_settled(watcher)
 
-    def test_leaving_it_waits_for_no_host(self, tmp_path: Path, gate: threading.Event) -> None:
+    def test_leaving_it_waits_for_no_host(
+        self, tmp_path: Path, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def hangs(_script: Script) -> CommandResult:
             gate.wait(30)
             return answer()
 
+        monkeypatch.setattr(watch_module, "CLOSING_S", 0.05)
         fleet = fleet_of(tmp_path, **{f"host{number}": hangs for number in range(8)})
         with Watcher(fleet, RUN_ID) as watcher:
             pass

@@ -16,8 +16,8 @@ from tests.support.states import RUN_ID, make_state, poll_output
 from tests.support.transports import ScriptedTransport, answer
 
 
-def ended(condition: str, reason: str = "budget", **outcomes: int) -> HostStatus:
-    state = make_state(phase=FINISHED, reason=reason, active=0, outcomes=outcomes)
+def ended(condition: str, outcomes: dict[str, int] | None = None, *, reason: str = "budget") -> HostStatus:
+    state = make_state(phase=FINISHED, reason=reason, active=0, outcomes=outcomes or {"pass": 9})
     return HostStatus("alpha", condition, RUN_ID, state)
 
 
@@ -25,12 +25,12 @@ class TestHowARunEnded:
     @pytest.mark.parametrize(
         ("statuses", "expected"),
         [
-            ([ended(DONE, **{"pass": 9, "cut": 2, "skip": 1})], ExitCode.OK),
-            ([ended(DONE, **{"pass": 9}), ended(DONE, fail=1)], ExitCode.TESTS_FAILED),
-            ([ended(DONE, timeout=1)], ExitCode.TESTS_FAILED),
-            ([ended(STOPPED, "stopped")], ExitCode.OK),
-            ([ended(DONE, "error")], ExitCode.RUN),
-            ([ended(DONE, fail=1), HostStatus("beta", LOST, RUN_ID)], ExitCode.HOST),
+            ([ended(DONE, {"pass": 9, "cut": 2, "skip": 1})], ExitCode.OK),
+            ([ended(DONE), ended(DONE, {"fail": 1})], ExitCode.TESTS_FAILED),
+            ([ended(DONE, {"timeout": 1})], ExitCode.TESTS_FAILED),
+            ([ended(STOPPED, reason="stopped")], ExitCode.OK),
+            ([ended(DONE, reason="error")], ExitCode.RUN),
+            ([ended(DONE, {"fail": 1}), HostStatus("beta", LOST, RUN_ID)], ExitCode.HOST),
             ([ended(DONE), HostStatus("beta", UNREACHABLE, RUN_ID)], ExitCode.HOST),
             ([ended(DONE), HostStatus("beta", IDLE)], ExitCode.HOST),
         ],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -28,12 +29,13 @@ def test_what_a_host_answers_is_understood_or_refused(case: dict[str, Any]) -> N
     assert (offer and asdict(offer)) == case["value"]
 
 
-@given(st.text())
+@given(
+    st.text()
+    | st.lists(st.sampled_from(["run x", "rsync", "files 1 2", "files", "path /x", "path x", "\0"])).map("\n".join)
+)
 def test_no_answer_raises_anything_but_a_host_error(output: str) -> None:
-    try:
+    with contextlib.suppress(HostError):
         parse_offer(output)
-    except HostError as error:
-        assert error.fix
 
 
 def test_the_question_names_the_project_the_run_and_what_is_fetched() -> None:

@@ -1,4 +1,4 @@
-"""What rsync prints is read from real output; its command and rules say what the decisions say."""
+"""What rsync prints is read from real output; its command says what the decisions say."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from typing import Any
 
 import pytest
 
-from sltfleet.core.gitignore import parse_patterns
 from sltfleet.core.rsync import (
     Progress,
     RsyncReader,
-    Selection,
-    filter_rules,
     parse_progress,
     rsync_environment,
     skipped_deletions,
@@ -76,23 +73,3 @@ def test_paths_stand_behind_two_dashes_and_nothing_deletes_more_than_allowed() -
 def test_variables_that_change_rsync_are_gone() -> None:
     given = {"RSYNC_RSH": "x", "CVSIGNORE": "*", "LC_ALL": "de_DE", "LANGUAGE": "de", "SSH_AUTH_SOCK": "/s"}
     assert rsync_environment(given) == {"SSH_AUTH_SOCK": "/s", "LC_ALL": "C"}
-
-
-def test_the_rules_come_in_the_order_in_which_the_first_match_decides() -> None:
-    selection = Selection(
-        hidden=("gen/", "a[.o"),
-        forced=("gen/data/x",),
-        ignore_files=(("", tuple(parse_patterns("*.o\n!keep.o"))),),
-    )
-    rules = filter_rules(selection, parse_patterns("/gen/data/"), parse_patterns("docs/"))
-    assert rules.split("\0") == [
-        *("S /gen/", "S /gen/data/", "S /gen/data/x"),
-        *("R /gen/data/", "R /gen/data/**"),
-        "- .git",
-        *("- /**/docs/", "- /docs/", "- /**/docs/**", "- /docs/**"),
-        "P Cargo.lock",
-        *("H /gen/**", "H /a\\[.o"),
-        *("R /**/keep.o", "R /keep.o", "P /**/*.o", "P /*.o"),
-        *("R /**/keep.o/**", "R /keep.o/**", "P /**/*.o/**", "P /*.o/**"),
-        "",
-    ]

@@ -136,15 +136,9 @@ def _sync_host(host: Host, job: SyncJob, *, dry_run: bool) -> tuple[SyncedHost, 
     before = record_from_json(place.record)
     if dry_run:
         result = plan(host, job, place)
-    else:
-        result = transfer_and_delete(host, job, place, first=before is None)
-    stats = result.reader.stats
-    if stats is None:
-        raise SyncError(
-            "rsync's closing numbers are missing", "it printed something else", detail=result.stderr[-2000:]
-        )
-    if dry_run:
-        return _describe(host, place, result, stats, started_s, planned=_planned(result))
+        return _describe(host, place, result, _stats(result), started_s, planned=_planned(result))
+    result = transfer_and_delete(host, job, place, first=before is None)
+    stats = _stats(result)
     record = SyncRecord(
         content_id=next_content_id(
             before,
@@ -177,6 +171,13 @@ def _prepare(host: Host, job: SyncJob, *, dry_run: bool) -> ProjectDir:
     if answer.exit_code != 0:
         raise prepare_failure(host.paths, answer.exit_code, answer.stderr)
     return parse_project_dir(answer.stdout)
+
+
+def _stats(result: RsyncResult) -> Stats:
+    stats = result.reader.stats
+    if stats is None:
+        raise SyncError("rsync's closing numbers are missing", "it printed something else", detail=result.stderr[-999:])
+    return stats
 
 
 def _planned(result: RsyncResult) -> Planned:

@@ -21,9 +21,9 @@ from sltfleet.core.errors import BuildError, SyncError
 from sltfleet.demo.loopback import LoopbackFleet
 from tests.support.crates import MANIFEST, make_crate, says
 from tests.support.fleets import Recorder, local_hosts, opened
-from tests.support.hosts import loopback_fleet, wait_until
+from tests.support.hosts import wait_until
 
-__all__ = ["loopback_fleet"]  # a fixture
+pytest_plugins = ["tests.support.hosts"]
 
 pytestmark = pytest.mark.cargo
 

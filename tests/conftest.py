@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,8 +19,7 @@ def odd_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the person's own settings out of the tests."""
     for name in ("SLTFLEET_SSH_CONFIG", "SLTFLEET_FLEET", "NO_COLOR", "FORCE_COLOR", "CARGO_TARGET_DIR", "RUSTFLAGS"):
         monkeypatch.delenv(name, raising=False)
-    yield

@@ -1,5 +1,4 @@
-"""Reads a repo's revision: HEAD, and a digest of everything that differs from it, untracked files and submodules
-included.
+"""Reads a repo's revision: HEAD, and a digest of all that differs from it, untracked files and submodules too.
 
 Contents are hashed as they lie there; git is asked only which paths differ, so no setting of its diff changes the
 digest.
@@ -20,8 +19,9 @@ _CHUNK_BYTES = 1024 * 1024
 
 
 def read_revision(repo: Path) -> Revision:
-    """Return the revision of the working tree `repo` (or of this part of a larger one). Raises SyncError where git
-    fails.
+    """Return the revision of the working tree `repo` (or of this part of a larger one).
+
+    Raises SyncError where git fails.
     """
     if not is_git_tree(repo):
         return Revision("", "")

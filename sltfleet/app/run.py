@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from sltfleet.app.archive import runner_archive
 from sltfleet.app.build import BuiltSuite, build
 from sltfleet.app.fleet import Fleet, Host, HostResults
-from sltfleet.app.progress import Listener
+from sltfleet.app.progress import Listener, Warned
 from sltfleet.app.runs import RunRecord, save_run
 from sltfleet.app.stop import STOP_TIMEOUT_S, stop_host
 from sltfleet.config.model import ExitCodeConfig, FilesConfig, JsonConfig, OutputConfig, PartitionsConfig, SuiteConfig
-from sltfleet.core.errors import ActiveRunError, RunError
+from sltfleet.core.errors import ActiveRunError, FleetError, RunError
 from sltfleet.core.launching import escape_template, launch_script, read_launch
 from sltfleet.core.runid import new_run_id
+from sltfleet.results.history import unit_history
+from sltfleet.results.store import Store
 from sltfleet.wire.handshake import Launched
 from sltfleet.wire.spec import (
     ExitCodeVerdict,
@@ -65,8 +67,6 @@ def start_run(
     suite_name: str | None,
     options: RunOptions,
     listener: Listener,
-    *,
-    history: dict[str, UnitHistory] | None = None,
 ) -> StartedRun:
     """Build the suite on every selected host and start it there.
 
@@ -77,9 +77,10 @@ def start_run(
     seed = secrets.randbits(32) if options.seed is None else options.seed
     run_id = new_run_id(time.time(), secrets.randbits(24))
     built = build(fleet, name, suite, listener)
+    history = _history(fleet, name, listener)
 
     def start(host: Host) -> tuple[Launched, str]:
-        spec = make_spec(run_id, host, suite, built.values[host.name], options, seed, history or {})
+        spec = make_spec(run_id, host, suite, built.values[host.name], options, seed, history)
         return _launch(host, spec, options.replace)
 
     ready = tuple(host for host in fleet.hosts if host.name in built.values)
@@ -147,11 +148,25 @@ def make_spec(
             nice=suite.nice,
         ),
         history=history,
-        commit=getattr(built, "commit", ""),
-        dirty_digest=getattr(built, "dirty_digest", ""),
+        commit=built.commit,
+        dirty_digest=built.dirty_digest,
         toolchain=built.toolchain,
         sltfleet_version=_version(),
     )
+
+
+def _history(fleet: Fleet, suite: str, listener: Listener) -> dict[str, UnitHistory]:
+    """Return what fetched runs know of the units. A database that cannot be read costs the order of the first pass,
+    not the run.
+    """
+    if not fleet.paths.database.exists():
+        return {}
+    try:
+        with Store.open(fleet.paths) as store:
+            return unit_history(store, fleet.project, suite)
+    except FleetError as error:
+        listener(Warned("", f"the first pass is ordered without earlier results: {error}", error.fix))
+        return {}
 
 
 def _launch(host: Host, spec: Spec, replace: bool) -> tuple[Launched, str]:

@@ -1,5 +1,4 @@
-"""`sync`: brings the repo to every host, side by side, so that a host has either the whole of it or a marker that
-says it has not.
+"""`sync`: brings the repo to every host, side by side: afterwards a host has all of it, or a marker that says no.
 
 What is sent is decided once, on the controller; docs/decisions/003-what-is-synced.md tells how.
 """
@@ -112,8 +111,9 @@ def sync(
 
 
 def require_whole_sync(host: Host) -> SyncRecord:
-    """Return the record of the host's last sync. Raises SyncError where there was none or it was interrupted,
-    HostError.
+    """Return the record of the host's last sync.
+
+    Raises SyncError where there was none or it was interrupted, HostError.
     """
     answer = host.transport.run(whole_sync_script(host.paths), timeout_s=SCRIPT_TIMEOUT_S)
     return parse_whole_sync(answer.exit_code, answer.stdout, answer.stderr)

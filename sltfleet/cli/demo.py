@@ -1,7 +1,7 @@
 """`sltfleet demo`: the everyday commands, one after the other, on a fleet that exists for a minute.
 
-Three hosts on this machine: one `local`, two over real sshd processes on 127.0.0.0/8. Everything lies in one temporary folder, which
-is deleted at the end; the commands are the very ones that a person types.
+Three hosts on this machine: one `local`, two over real sshd processes on 127.0.0.0/8. Everything lies in one temporary
+folder, which is deleted at the end; the commands are the very ones that a person types.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ _WORKERS = 4
 def command(budget_s: float, workers: int, keep: bool, verbose: int) -> int:
     """Sync, build, run and fetch on three hosts of this machine, with a sample suite of 120 sqllogictest files.
 
-    Two of the hosts are real sshd processes on the loopback network, with keys and settings of their own in a temporary folder. Some
-    files of the suite fail, and one is flaky: the closing tables name them. Nothing is left behind but cargo's own caches.
+    Two of the hosts are real sshd processes on the loopback network, with keys and settings of their own in a temporary
+    folder. Some files of the suite fail, and one is flaky: the closing tables name them. Nothing is left behind but
+    cargo's own caches.
     """
     from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
     from sltfleet.demo.project import make_project

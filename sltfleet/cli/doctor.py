@@ -12,9 +12,11 @@ from sltfleet.core.errors import ExitCode
 @format_option
 @fleet_options
 def command(options: FleetOptions, output_format: str) -> int:
-    """Check everything that a run needs, in one round trip per host: the way there, the tools, room, cores, clock and rights.
+    """Check everything that a run needs, in one round trip per host: the way there, the tools, room, cores, clock and
+    rights.
 
-    Each finding has its fix; most are done by `sltfleet setup`. Exit code 7 when something keeps the fleet from working.
+    Each finding has its fix; most are done by `sltfleet setup`. Exit code 7 when something keeps the fleet from
+    working.
     """
     from sltfleet.app.doctor import check_controller, doctor
     from sltfleet.cli.steps import StepDisplay
@@ -22,10 +24,9 @@ def command(options: FleetOptions, output_format: str) -> int:
     from sltfleet.report.doctor_tables import doctor_json, doctor_lines, doctor_table, worst_level
     from sltfleet.report.terminal import say, say_json
 
-    with options.open() as fleet:
-        with StepDisplay(quiet=True) as display:
-            controller = check_controller(fleet)
-            diagnoses = list(doctor(fleet, display).values.values())
+    with options.open() as fleet, StepDisplay(quiet=True) as display:
+        controller = check_controller(fleet)
+        diagnoses = list(doctor(fleet, display).values.values())
     if output_format == JSON:
         say_json(doctor_json(controller, diagnoses))
     else:

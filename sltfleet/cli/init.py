@@ -10,9 +10,9 @@ import click
 @click.command("init", short_help="Write a fleet.yaml from Cargo's own metadata.")
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False, exists=True), default=Path())
 @click.option("--force", is_flag=True, help="Write over a fleet.yaml that is there.")
-@click.option("-v", "--verbose", count=True, help="Show a traceback with an error.")
-def command(directory: Path, force: bool, verbose: int) -> None:
-    """Write DIRECTORY/fleet.yaml for the Cargo project there: its test targets, its corpus, this machine as the first host."""
+@click.option("-v", "--verbose", count=True, expose_value=False, help="Show a traceback with an error.")
+def command(directory: Path, force: bool) -> None:
+    """Write DIRECTORY/fleet.yaml for the Cargo project there, with its test targets and this machine as a host."""
     from sltfleet.app.init import init_fleet, run_cargo
     from sltfleet.report.sanitize import visible
     from sltfleet.report.terminal import say, tell

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 @format_option
 @fleet_options
 def command(options: FleetOptions, run: str | None, output_format: str) -> None:
-    """Show the tables of a run that was fetched: the newest, or the one that RUN names (an id, its beginning or its end).
+    """Show the tables of a run that was fetched: the newest, or the one that RUN names (an id, its beginning or its
+    end).
 
     Outcomes, failing cases with their first message, flaky units, slowest units, and how busy every host was kept.
     """

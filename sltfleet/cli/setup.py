@@ -13,8 +13,8 @@ from sltfleet.cli.options import FleetOptions, finish, fleet_options
 def command(options: FleetOptions, dry_run: bool) -> int:
     """Install what a run needs and a host lacks: rsync, python3, a linker, Rust.
 
-    By apt where there is apt (as root, or by sudo without a password), Rust by rustup where it can be reached and as Debian's
-    package where not. A host that lacks nothing is left alone.
+    By apt where there is apt (as root, or by sudo without a password), Rust by rustup where it can be reached and as
+    Debian's package where not. A host that lacks nothing is left alone.
     """
     from sltfleet.app.setup import setup
     from sltfleet.cli.steps import StepDisplay

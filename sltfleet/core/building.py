@@ -146,8 +146,9 @@ class BuildRecord:
 def build_script(
     paths: HostPaths, suite: str, build: CargoBuild, environment: Mapping[str, str], *, force: bool
 ) -> Script:
-    """Return the script that builds, unless nothing has changed. Names of variables are names (config.load has seen
-    to it).
+    """Return the script that builds, unless nothing has changed.
+
+    Names of variables are names (config.load has seen to it).
     """
     arguments = cargo_arguments(build)
     variables = [f"{name}={value}" for name, value in sorted(environment.items())]
@@ -158,9 +159,7 @@ def build_script(
 
 
 def seal_script(paths: HostPaths, record: BuildRecord, content_id: str) -> Script:
-    """Return the script that remembers a build, unless the repo has changed since `content_id`, and prints the
-    digest.
-    """
+    """Return the script that remembers a build, unless `content_id` is no longer the repo's, and prints the digest."""
     text = json.dumps(encode(record), ensure_ascii=True, allow_nan=False).encode("ascii") + b"\n"
     args = (paths.root, paths.project, record.suite, record.binary, content_id)
     return Script(_SEAL_BODY, args, files=(("record", text),))

@@ -31,8 +31,9 @@ class CargoBuild:
 
     @property
     def folder(self) -> str:
-        """The manifest's folder, relative to the repo ("." for the repo). Raises BuildError for one that is not in
-        it.
+        """The manifest's folder, relative to the repo ("." for the repo).
+
+        Raises BuildError for one that is not in it.
         """
         folder, name = posixpath.split(posixpath.normpath(self.manifest))
         if name != "Cargo.toml" or posixpath.isabs(folder) or folder.split("/")[0] == "..":
@@ -71,8 +72,9 @@ class Artifact:
 
 @dataclass
 class CargoReader:
-    """Reads cargo's messages, a line at a time. `done` counts the packages of which something was compiled or found
-    fresh.
+    """Reads cargo's messages, a line at a time.
+
+    `done` counts the packages of which something was compiled or found fresh.
     """
 
     test: str
@@ -114,8 +116,9 @@ class CargoReader:
             self.artifacts.append(Artifact(package_name(package_id), manifest, executable))
 
     def artifact(self) -> Artifact:
-        """Return the one executable of the test target. Raises BuildError where there is none, or several packages
-        have one.
+        """Return the one executable of the test target.
+
+        Raises BuildError where there is none, or several packages have one.
         """
         if not self.artifacts:
             raise BuildError(
@@ -132,8 +135,7 @@ class CargoReader:
 
 
 def package_name(package_id: str) -> str:
-    """Return the name in a package id, e.g. "registry+…#serde@1.0.1" or, where the folder has the name,
-    "path+…/serde#1.0.1".
+    """Return the name in a package id: "registry+…#serde@1.0.1", or "path+…/serde#1.0.1" where the folder has it.
 
     Source: the Cargo book, "Package ID Specifications".
     """

@@ -1,5 +1,4 @@
-"""Why a build failed, in words, and what to do about it: read from what cargo, rustc and rustup print on standard
-error.
+"""Why a build failed and what to do about it, read from what cargo, rustc and rustup print on standard error.
 
 The texts are real ones; `tests/cases/cargo/failures.json` holds them.
 """
@@ -26,9 +25,7 @@ _SEGMENT = re.compile(r"(error|warning)(?:\[\w+\])?:")
 
 
 def rendered_errors(stderr: str, *, warnings: bool = False) -> str:
-    """Return the errors as rustc and cargo rendered them, without status lines, stack traces and (most often)
-    warnings.
-    """
+    """Return the errors as rustc and cargo rendered them, without status lines, stack traces and warnings."""
     kept: list[str] = []
     showing = True
     for line in stderr.splitlines():

@@ -24,9 +24,7 @@ _TOKEN = re.compile(r"\\.|\*+|\[[!^]?\]?(?:\[:\w+:\]|\\.|[^\]\\])*\]|.", re.DOTA
 
 @dataclass(frozen=True)
 class Pattern:
-    """One line of a .gitignore: `segments` is the pattern cut at its slashes, `**` where any number of folders may
-    stand.
-    """
+    """One line of a .gitignore. `segments` is the pattern cut at its slashes; `**` stands for any number of folders."""
 
     negated: bool
     folder_only: bool
@@ -34,9 +32,7 @@ class Pattern:
 
 
 def parse_patterns(text: str) -> list[Pattern]:
-    """Return the patterns of a .gitignore in the order of its lines; comments, empty lines and what can match nothing
-    are left out.
-    """
+    """Return the patterns of a .gitignore in the order of its lines, without those that can match nothing."""
     patterns = (_parse_line(line.removesuffix("\r")) for line in text.removeprefix("\ufeff").split("\n"))
     return [pattern for pattern in patterns if pattern is not None]
 
@@ -71,8 +67,7 @@ def _single_stars(segment: str) -> str:
 
 
 def as_rsync(pattern: Pattern, folder: str = "") -> tuple[list[str], list[str]]:
-    """Return rsync's patterns for `pattern` in a .gitignore of `folder` ("" is the top): (what it names, all that
-    lies below).
+    """Return rsync's patterns for one in a .gitignore of `folder` ("": the top): what it names, and all below that.
 
     `folder` is a path without slashes at its ends. Several come back where git's `**/` may also stand for no folder
     at all.

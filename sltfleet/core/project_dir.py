@@ -114,8 +114,9 @@ def check_root(paths: HostPaths) -> None:
 
 
 def prepare_script(paths: HostPaths, incomplete: bytes) -> Script:
-    """Return the script that makes and marks the folder and, where rsync is there, writes `sync.incomplete`. Raises
-    RefusedError.
+    """Return the script that makes and marks the folder and, where rsync is there, writes `sync.incomplete`.
+
+    Raises RefusedError.
     """
     return _script(paths, "sync", incomplete)
 

@@ -1,5 +1,6 @@
-"""Which state of a repo was tested: its commit, and a digest of what differs from it. Pure: git and files are read by
-`app.revision`.
+"""Which state of a repo was tested: its commit, and a digest of what differs from it.
+
+Pure: git and files are read by `app.revision`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Revision:
-    """`commit` is HEAD's hash, "" outside git or before a first commit; `dirty_digest` a SHA-256 in hex, "" where
-    nothing differs.
-    """
+    """HEAD's hash ("" where there is none), and a SHA-256 in hex of what differs from it ("" where nothing does)."""
 
     commit: str
     dirty_digest: str
@@ -21,7 +20,7 @@ class Revision:
 
 @dataclass(frozen=True)
 class Change:
-    """One path that is not as HEAD has it. `kind`: "file", "executable", "link", "missing" or "submodule".
+    """One path that is not as HEAD has it. `kind`: "file", "executable", "link", "missing", "submodule" or "other".
 
     `digest` is that of the file's bytes or of the link's target, for a submodule its commit and its own dirty digest.
     """

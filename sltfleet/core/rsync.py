@@ -1,5 +1,6 @@
-"""rsync as sltfleet uses it: the command of a sync, and what rsync prints. The rules of what is synced are
-`core.sync_rules`'.
+"""rsync as sltfleet uses it: the command of a sync, and what rsync prints.
+
+The rules of what is synced are `core.sync_rules`'.
 
 Running it is `transport.rsync`'s part. Why these options and no others: docs/decisions/003-what-is-synced.md (what is
 sent and deleted) and 004-mtimes-and-cargo.md (contents decide, clocks do not).
@@ -86,8 +87,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class Stats:
-    """What rsync says at its end. `files` are all but folders; `speedup`: all files' bytes / bytes that crossed the
-    connection.
+    """What rsync says at its end.
+
+    `files` are all but folders; `speedup`: all files' bytes / bytes that crossed the connection.
     """
 
     files: int
@@ -116,8 +118,9 @@ _STATS = {
 
 @dataclass
 class RsyncReader:
-    """Reads rsync's standard output as it comes, in pieces of any size. Counts are exact; of the names the first
-    MAX_NAMES are kept.
+    """Reads rsync's standard output as it comes, in pieces of any size.
+
+    Counts are exact; of the names the first MAX_NAMES are kept.
     """
 
     changed: int = 0
@@ -190,9 +193,7 @@ class RsyncReader:
 
 
 def _unescaped(name: str) -> str:
-    """Return the name itself: rsync writes a control character, and the backslash of what looks like one, as
-    `\\#ooo`.
-    """
+    """Return the name itself: rsync writes a control character in it as `\\#ooo`."""
     return re.sub(r"\\#([0-3][0-7]{2})", lambda found: chr(int(found.group(1), 8)), name)
 
 

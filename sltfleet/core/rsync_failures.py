@@ -1,5 +1,6 @@
-"""What rsync's exit codes and messages mean, and what to do about each. The codes are those of rsync(1), "EXIT
-VALUES".
+"""What rsync's exit codes and messages mean, and what to do about each.
+
+The codes are those of rsync(1), "EXIT VALUES".
 """
 
 from __future__ import annotations

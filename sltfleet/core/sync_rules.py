@@ -32,21 +32,18 @@ def filter_rules(selection: Selection, include: Iterable[Pattern], exclude: Iter
     risk is deleted.
     """
     rules: list[str] = []
-    for folder in sorted({parent for path in selection.forced for parent in _parents(path)}):
-        rules.append(f"S /{escape(folder)}")
+    opened = {parent for path in selection.forced for parent in _parents(path)}
+    rules += [f"S /{escape(folder)}" for folder in sorted(opened)]
     for path in selection.forced:
         rules.append(f"S /{escape(path[:-1], wild=True)}/***" if path.endswith("/") else f"S /{escape(path)}")
     for pattern in include:
         rules += [f"R {text}" for texts in as_rsync(pattern) for text in texts]
-    # A repository's own folder, or the file that stands for it in a worktree or submodule, would name paths that the
-    # host lacks.
+    # A repository's own folder, or the file in its place in a worktree or submodule: it names paths of this machine.
     rules += ["- .git"]
     for pattern in exclude:
         rules += [f"- {text}" for texts in as_rsync(pattern) for text in texts]
-    # cargo on the host makes a lock file where the repo has none; deleting it would choose new versions with every
-    # sync.
+    # cargo makes one there where the repo has none; without it every sync would lead to other versions.
     rules += ["P Cargo.lock"]
-    opened = {parent for path in selection.forced for parent in _parents(path)}
     for path in selection.hidden:
         rules.append(f"H /{escape(path[:-1], wild=True)}/**" if path in opened else f"H /{escape(path)}")
     rules += _protection(selection.ignore_files)
@@ -54,8 +51,7 @@ def filter_rules(selection: Selection, include: Iterable[Pattern], exclude: Iter
 
 
 def _protection(ignore_files: tuple[tuple[str, tuple[Pattern, ...]], ...]) -> list[str]:
-    """Rules for what is only on the host: git's last match decides, so rsync's first match reads the patterns
-    backwards.
+    """Rules for what is only on the host: rsync's first match decides and git's last, so they go backwards.
 
     What a pattern names comes before all that lies below such folders, or `/*` would reach into a folder that a `!`
     frees.

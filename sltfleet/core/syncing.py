@@ -26,10 +26,10 @@ WHOLE_SYNC_CHECK = f"""\
 
 @dataclass(frozen=True)
 class SyncRecord:
-    """The last whole sync. `content_id` stays the same for exactly as long as no sync changes anything in the repo
-    there.
+    """The last whole sync.
 
-    `total_bytes` are those of all files, `finished_wall_s` seconds since the epoch on the controller's clock.
+    `content_id` stays the same for exactly as long as no sync changes anything in the repo there. `total_bytes` are
+    those of all files, `finished_wall_s` seconds since the epoch on the controller's clock.
     """
 
     content_id: str
@@ -106,8 +106,9 @@ def whole_sync_script(paths: HostPaths) -> Script:
 
 
 def parse_whole_sync(exit_code: int, stdout: str, stderr: str) -> SyncRecord:
-    """Return the record that `whole_sync_script` printed. Raises SyncError where there was no whole sync, HostError
-    for a failure.
+    """Return the record that `whole_sync_script` printed.
+
+    Raises SyncError where there was no whole sync, HostError for a failure.
     """
     if problem := sync_problem(exit_code):
         raise problem

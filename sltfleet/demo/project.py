@@ -54,7 +54,7 @@ suites:
 
 
 def make_project(folder: Path, hosts: Mapping[str, Mapping[str, object]]) -> Path:
-    """Copy the crate to `folder`/repo, write `folder`/fleet.yaml for `hosts` (their keys as in fleet.yaml), return its path."""
+    """Copy the crate to `folder`/repo, and write and return `folder`/fleet.yaml for `hosts`: names and their keys."""
     shutil.copytree(CRATE, folder / "repo", ignore=shutil.ignore_patterns("target"))
     # JSON is YAML: one flow mapping per host, whatever characters its values have.
     lines = [f"  {json.dumps(name)}: {json.dumps(dict(keys))}" for name, keys in hosts.items()]

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from sltfleet.core.polling import HostStatus
 from sltfleet.report.sanitize import visible
-from sltfleet.report.status_tables import active, percent, problem_lines, status_table, time_left
+from sltfleet.report.status_tables import active, problem_lines, status_table, time_left
 from sltfleet.report.terminal import is_live, tell, wants_color
+from sltfleet.report.text import percent
 from sltfleet.wire.state import RUNNING as PHASE_RUNNING
 
 if TYPE_CHECKING:

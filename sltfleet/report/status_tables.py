@@ -13,6 +13,7 @@ from sltfleet.core.duration import format_duration
 from sltfleet.core.polling import DONE, LOST, RUNNING, STALLED, STOPPED, UNREACHABLE, HostStatus
 from sltfleet.report.sanitize import visible
 from sltfleet.report.terminal import BAD, DIM, GOOD, WARN, style
+from sltfleet.report.text import percent
 from sltfleet.wire.outcome import BAD as BAD_OUTCOMES
 from sltfleet.wire.outcome import OUTCOMES
 from sltfleet.wire.state import RUNNING as PHASE_RUNNING
@@ -93,11 +94,6 @@ def problem_lines(statuses: Sequence[HostStatus]) -> list[str]:
         if status.error is not None and status.error.fix:
             lines.append(f"  {style('next:', GOOD)} {visible(status.error.fix)}")
     return lines
-
-
-def percent(share: float) -> str:
-    """Return 0.9973 as `99.7 %`; only a whole 1 is shown as 100.0 %."""
-    return f"{min(share, 0.999) * 100:.1f} %" if 0.999 < share < 1.0 else f"{share * 100:.1f} %"
 
 
 def bad_attempts(statuses: Sequence[HostStatus]) -> int:

@@ -1,4 +1,4 @@
-"""The tables of `sync` and `build`. Both take `app`'s values by their fields (`Protocol`s here), and import nothing of it."""
+"""The tables of `sync` and `build`. They know `app`'s values by their fields, and import nothing of it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""git on the controller: runs it, and asks it which files a working tree has. What is made of the answers is decided
-elsewhere.
+"""git on the controller: runs it, and asks it which files a working tree has.
+
+What is made of the answers is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -72,8 +73,7 @@ def _environment() -> dict[str, str]:
 
 
 def is_git_tree(repo: Path) -> bool:
-    """Whether git knows the files of `repo`: it has a `.git` (in a worktree or submodule, a file), or a folder above
-    tracks some of its files.
+    """Whether git knows the files of `repo`: it has a `.git` of its own, or a folder above tracks some of them.
 
     A project that merely lies below a repository (a home folder under git, say) is none of it. Raises SyncError.
     """
@@ -88,8 +88,7 @@ def list_paths(repo: Path, *args: str) -> list[str]:
 
 
 def list_ignored(repo: Path, patterns: Iterable[str], *, standard: bool) -> list[str]:
-    """Return what nobody tracks and git ignores, or `patterns` (.gitignore's syntax) name; folders as a whole, with a
-    slash at the end.
+    """Return what nobody tracks and git ignores or `patterns` name; folders as a whole, with a slash at the end.
 
     `standard` asks for the .gitignore files, info/exclude and the person's global excludes. Raises SyncError.
     """
@@ -99,8 +98,9 @@ def list_ignored(repo: Path, patterns: Iterable[str], *, standard: bool) -> list
 
 
 def list_nested(repo: Path) -> list[str]:
-    """Return the folders of other repositories inside `repo` that are no submodules, with a slash at the end. Raises
-    SyncError.
+    """Return the folders of other repositories inside `repo` that are no submodules, with a slash at the end.
+
+    Raises SyncError.
     """
     return [path for path in list_paths(repo, "--others", "--exclude-standard") if path.endswith("/")]
 

@@ -1,5 +1,4 @@
-"""Runs rsync and ends it: in a process group of its own, never longer than allowed, and never after the caller has
-gone.
+"""Runs rsync and ends it: a group of its own, never longer than allowed, never after the caller has gone.
 
 Its command and the meaning of what it prints are `core.rsync`'s.
 """
@@ -31,9 +30,7 @@ _MAX_STDERR_BYTES = 256 * 1024
 
 @dataclass(frozen=True)
 class RsyncResult:
-    """How rsync ended (a negative `exit_code` is a signal), what its reader gathered, and the end of its standard
-    error.
-    """
+    """How rsync ended (a negative `exit_code` is a signal), what was read of it, and the end of its standard error."""
 
     exit_code: int
     reader: RsyncReader

@@ -1,5 +1,4 @@
-"""Which files of the controller's working tree are synced: asks git, or reads the .gitignore files where there is no
-repository.
+"""Which files of the controller's working tree are synced: asks git, or reads .gitignore files without one.
 
 The rules for rsync are made of it in `core.rsync`. docs/decisions/003-what-is-synced.md says why git is asked for an
 exact list.
@@ -36,8 +35,9 @@ def select_files(repo: Path, *, gitignore: bool, include: tuple[str, ...], exclu
 
 
 def check_patterns(key: str, patterns: tuple[str, ...]) -> tuple[Pattern, ...]:
-    """Return the patterns of `sync.include` or `sync.exclude`. Raises SyncError for a `!`: the other key says that
-    more clearly.
+    """Return the patterns of `sync.include` or `sync.exclude`.
+
+    Raises SyncError for a `!`: the other key says that more clearly.
     """
     parsed = tuple(pattern for text in patterns for pattern in parse_patterns(text))
     if any(pattern.negated for pattern in parsed):
@@ -151,9 +151,7 @@ def _read_ignore_files(
 def _walk(
     repo: Path, folder: str, is_chosen: Callable[[str], bool], enter: Callable[[str], None] = lambda _folder: None
 ) -> Iterator[tuple[str, bool]]:
-    """Give every path below `folder` with `is_chosen` of it; folders, with a slash at the end, are entered where it
-    is False.
-    """
+    """Give every path below `folder` (folders end with a slash) and whether it is chosen, and so not entered."""
     enter(folder)
     try:
         entries = sorted(os.scandir(repo / folder), key=lambda entry: entry.name)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,16 +19,27 @@ from sltfleet.app.fleet import Fleet, HostResults
 from sltfleet.app.progress import BuildProgress, silent
 from sltfleet.app.sync import sync
 from sltfleet.core.errors import BuildError, SyncError
-from sltfleet.demo.loopback import LoopbackFleet
+from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
 from tests.support.crates import MANIFEST, make_crate, says
 from tests.support.fleets import Recorder, local_hosts, opened
-from tests.support.hosts import wait_until
-
-pytest_plugins = ["tests.support.hosts"]
+from tests.support.hosts import NOISE, cargo_environment, wait_until
 
 pytestmark = pytest.mark.cargo
 
 HOUR_S = 3600.0
+
+
+@pytest.fixture(scope="module")
+def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackFleet]:
+    folder = tmp_path_factory.mktemp("loopback")
+    hosts = []
+    for alias, noise in (("alpha", ""), ("noisy", NOISE)):
+        (folder / alias).mkdir()
+        hosts.append(
+            LoopbackHost(alias, home=folder / alias, environment=cargo_environment(), login_noise=noise),
+        )
+    with LoopbackFleet(hosts, folder / "fleet") as running:
+        yield running
 
 
 def suites(**more: object) -> dict[str, dict[str, object]]:
@@ -114,8 +126,7 @@ def test_a_changed_file_is_compiled_whatever_its_time_says(shift_s: float, odd_p
     with opened(odd_path, local_hosts(odd_path, "one"), suites=suites()) as fleet:
         assert what_it_says(sync_and_build(fleet)) == "one"
         source = repo / "src" / "lib.rs"
-        # As a checkout of an older commit, a backup, or a controller with another clock would leave it; and as long
-        # as before.
+        # As long as before, and of a time that a checkout, a backup or another clock would give it.
         source.write_text(says("two"))
         os.utime(source, (time.time() + shift_s,) * 2)
         assert what_it_says(sync_and_build(fleet)) == "two"
@@ -289,7 +300,7 @@ def test_a_build_that_takes_too_long_is_ended_with_all_that_it_started(odd_path:
 
 
 @pytest.mark.parametrize("kind", ["local", "alpha"])
-def test_a_build_ends_when_the_controller_is_killed(kind: str, odd_path: Path, loopback_fleet: LoopbackFleet) -> None:
+def test_a_build_ends_when_the_controller_is_killed(kind: str, odd_path: Path, loopback: LoopbackFleet) -> None:
     repo = make_crate(odd_path / "repo")
     pid_file = odd_path.parent / "pid"
     (repo / "build.rs").write_text(
@@ -297,7 +308,7 @@ def test_a_build_ends_when_the_controller_is_killed(kind: str, odd_path: Path, l
         " std::thread::sleep(std::time::Duration::from_secs(1000)); }\n"
     )
     hosts = local_hosts(odd_path, "local") if kind == "local" else {kind: {"root": str(odd_path / "root")}}
-    with opened(odd_path, hosts, suites=suites(), ssh_config=loopback_fleet.ssh_config) as fleet:
+    with opened(odd_path, hosts, suites=suites(), ssh_config=loopback.ssh_config) as fleet:
         sync(fleet, silent)
         fleet_file = fleet.loaded.path
     program = """
@@ -320,12 +331,12 @@ with open_fleet(loaded, tuple(loaded.config.hosts)) as fleet:
     assert_ends(int(pid_file.read_text()))
 
 
-def test_a_host_behind_ssh_builds_as_this_machine_does(odd_path: Path, loopback_fleet: LoopbackFleet) -> None:
+def test_a_host_behind_ssh_builds_as_this_machine_does(odd_path: Path, loopback: LoopbackFleet) -> None:
     make_crate(odd_path / "repo")
     hosts: dict[str, dict[str, object]] = {
         name: {"root": str(odd_path / f"root {name}")} for name in ("alpha", "noisy")
     }
-    with opened(odd_path, hosts, suites=suites(), ssh_config=loopback_fleet.ssh_config) as fleet:
+    with opened(odd_path, hosts, suites=suites(), ssh_config=loopback.ssh_config) as fleet:
         assert not sync(fleet, silent).errors
         first, second = built_by(fleet), built_by(fleet)
     assert not first.errors, first.errors

@@ -1,7 +1,7 @@
 """Fleets for the end-to-end tests: real sshd, real rsync, real cargo.
 
-The demo crate's dependencies are compiled once for all tests (half a minute), and every host's target folder starts as a copy of that: what
-each host still builds itself is the crate.
+The demo crate's dependencies are compiled once for all tests (half a minute), and every host's target folder starts as
+a copy of that: what each host still builds itself is the crate.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ from tests.support.cli import Person
 @pytest.fixture(scope="session")
 def warm_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A target folder in which the demo crate was built, shared by all processes of this test run."""
-    shared = tmp_path_factory.getbasetemp().parent if os.environ.get("PYTEST_XDIST_WORKER") else tmp_path_factory.getbasetemp()
+    shared = (
+        tmp_path_factory.getbasetemp().parent
+        if os.environ.get("PYTEST_XDIST_WORKER")
+        else tmp_path_factory.getbasetemp()
+    )
     target = shared / "warm-target"
     with open(shared / "warm-target.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Wrong input and broken hosts: each gives a clear message for its host, a documented exit code, and the others go on."""
+"""Wrong input and broken hosts: a clear message for each, a documented exit code, and the other hosts go on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def broken_fleet(person: Person, tmp_path: Path) -> Iterator[Person]:
     ]
     with LoopbackFleet(hosts, tmp_path / "ssh") as loopback:
         person.environ["SLTFLEET_SSH_CONFIG"] = str(loopback.ssh_config)
-        keys: dict[str, dict[str, object]] = {host.alias: {"root": str(tmp_path / "hosts" / host.alias)} for host in hosts}
+        keys: dict[str, dict[str, object]] = {
+            host.alias: {"root": str(tmp_path / "hosts" / host.alias)} for host in hosts
+        }
         make_observer(person.cwd, keys, {"a.unit": "sleep 0.1\n", "b.unit": "sleep 0.1\n"})
         with stopped_at_the_end(person):
             yield person
@@ -72,7 +74,7 @@ def local_fleet(person: Person, tmp_path: Path) -> Iterator[Person]:
 @pytest.mark.cargo
 def test_a_compile_error_is_shown_as_rustc_rendered_it(local_fleet: Person) -> None:
     source = local_fleet.cwd / "repo" / "tests" / "observer.rs"
-    source.write_text(source.read_text() + "\nfn wrong() -> u32 { \"text\" }\n")
+    source.write_text(source.read_text() + '\nfn wrong() -> u32 { "text" }\n')
     local_fleet.does("sync")
     built = local_fleet.does("build", code=ExitCode.BUILD)
     assert "mismatched types" in built.stderr
@@ -97,10 +99,13 @@ def test_no_matching_unit_a_second_run_and_a_run_before_a_sync_are_refused_by_na
 
 def test_every_mistake_of_a_fleet_yaml_is_named_at_once(local_fleet: Person) -> None:
     path = local_fleet.cwd / "fleet.yaml"
-    path.write_text(path.read_text().replace("kill_after: 1s", "kil_after: 1s").replace("timeout: 60s", "timeout: soon"))
+    path.write_text(
+        path.read_text().replace("kill_after: 1s", "kil_after: 1s").replace("timeout: 60s", "timeout: soon")
+    )
     typed = local_fleet.does("status", code=ExitCode.USAGE)
     assert "fleet.yaml:" in typed.stderr
-    assert "kill_after" in typed.stderr and "soon" in typed.stderr
+    assert "kill_after" in typed.stderr
+    assert "soon" in typed.stderr
     assert "Traceback" not in typed.stderr
 
 

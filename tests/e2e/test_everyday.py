@@ -47,7 +47,8 @@ def own_repo(person: Person, warm_target: Path, tmp_path: Path) -> Iterator[Pers
 def test_the_four_everyday_commands_work_as_the_readme_has_them(own_repo: Person) -> None:
     person = own_repo
     synced = person.does("sync")
-    assert HOST in synced.stdout and "localhost" in synced.stdout
+    assert HOST in synced.stdout
+    assert "localhost" in synced.stdout
 
     watched = person.start("run", "--host", HOST, "--workers", "64")
 
@@ -57,7 +58,8 @@ def test_the_four_everyday_commands_work_as_the_readme_has_them(own_repo: Person
 
     wait_for(active, "64 active workers in `sltfleet status`")
     table = person.does("status").stdout
-    assert "64/64" in table and "running" in table
+    assert "64/64" in table
+    assert "running" in table
     assert "idle" in table, "the host that was not selected has no run"
 
     ended = person.finish(watched)

@@ -1,4 +1,4 @@
-"""sltfleet's numbers held against an observer that the runner does not control: tests that log their own start and end."""
+"""sltfleet's numbers, held against an observer that the runner does not control: tests that log their own lives."""
 
 from __future__ import annotations
 
@@ -92,5 +92,7 @@ def test_bad_tests_get_their_verdicts_and_the_others_go_on(person: Person) -> No
         "stubborn.unit": {"timeout"},
     }
     assert "two plus two is four" in fetched.stdout
-    kept = sum(path.stat().st_blocks * 512 for path in Path(person.cwd, ".sltfleet", "runs").rglob("*") if path.is_file())
+    kept = sum(
+        path.stat().st_blocks * 512 for path in Path(person.cwd, ".sltfleet", "runs").rglob("*") if path.is_file()
+    )
     assert kept < 2 * 1024 * 1024

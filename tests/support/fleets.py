@@ -1,6 +1,4 @@
-"""A fleet of hosts on this machine, local or over a real sshd, each with a root of its own, and a listener that keeps
-all events.
-"""
+"""A fleet of hosts on this machine, each with a root of its own, and a listener that keeps all events."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Patterns are read as gitignore(5) says and written as rsync(1) reads them; test_sync_selection holds both to the
-real programs.
-"""
+"""Patterns are read as gitignore(5) says and written for rsync(1). test_sync_selection asks the real programs."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The project's folder: what a host says of it, and what is refused before a host is asked. The script runs in
-test_sync.
+"""The project's folder: what a host says of it, and what is refused before a host is asked.
+
+The script runs in test_sync.
 """
 
 from __future__ import annotations

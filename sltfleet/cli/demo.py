@@ -34,23 +34,29 @@ def command(budget_s: float, workers: int, keep: bool, verbose: int) -> int:
 
     Two of the hosts are real sshd processes on the loopback network, with keys and settings of their own in a temporary
     folder. Some files of the suite fail, and one is flaky: the closing tables name them. Nothing is left behind but
-    cargo's own caches.
+    caches: cargo's own, and compiled dependencies in sltfleet's virtual environment.
     """
+    from sltfleet.core.paths import HostPaths
+    from sltfleet.demo.cache import default_cache, keep_target, seed_target
     from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
-    from sltfleet.demo.project import make_project
+    from sltfleet.demo.project import PROJECT, make_project
     from sltfleet.report.terminal import tell
 
     folder = Path(tempfile.mkdtemp(prefix="sltfleet-demo-"))
     try:
         with LoopbackFleet([LoopbackHost("alpha"), LoopbackHost("beta")], folder / "ssh") as loopback:
-            hosts = {
-                "localhost": {"transport": "local", "root": str(folder / "hosts" / "localhost")},
-                "alpha": {"root": str(folder / "hosts" / "alpha")},
-                "beta": {"root": str(folder / "hosts" / "beta")},
-            }
+            roots = {name: str(folder / "hosts" / name) for name in ("localhost", "alpha", "beta")}
+            hosts: dict[str, dict[str, object]] = {name: {"root": root} for name, root in roots.items()}
+            hosts["localhost"]["transport"] = "local"
             fleet = make_project(folder, hosts)
+            cache = default_cache()
+            if cache is not None and cache.is_dir():
+                for root in roots.values():
+                    seed_target(cache, HostPaths(root, PROJECT))
             common = ["--fleet", str(fleet), "--ssh-config", str(loopback.ssh_config), *["-v"] * verbose]
             code = _tour(common, budget_s, workers)
+            if cache is not None and code == ExitCode.OK:
+                keep_target(cache, HostPaths(roots["localhost"], PROJECT))
         if keep:
             tell(f"kept: {folder}")
         return code

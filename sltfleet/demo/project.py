@@ -10,8 +10,11 @@ from pathlib import Path
 #: The crate and its corpus, shipped as package data.
 CRATE = Path(__file__).parent / "crate"
 
+#: The project's name, and so the name of its folder on the hosts.
+PROJECT = "demo"
+
 _FLEET = """\
-project: demo
+project: {project}
 repo: repo
 hosts:
 {hosts}
@@ -59,5 +62,5 @@ def make_project(folder: Path, hosts: Mapping[str, Mapping[str, object]]) -> Pat
     # JSON is YAML: one flow mapping per host, whatever characters its values have.
     lines = [f"  {json.dumps(name)}: {json.dumps(dict(keys))}" for name, keys in hosts.items()]
     path = folder / "fleet.yaml"
-    path.write_text(_FLEET.format(hosts="\n".join(lines)), encoding="utf-8")
+    path.write_text(_FLEET.format(project=PROJECT, hosts="\n".join(lines)), encoding="utf-8")
     return path

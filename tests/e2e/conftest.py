@@ -17,8 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from sltfleet.core.paths import HostPaths
+from sltfleet.demo.cache import seed_target
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
-from sltfleet.demo.project import CRATE, make_project
+from sltfleet.demo.project import CRATE, PROJECT, make_project
 from tests.support.cli import Person
 
 
@@ -42,14 +44,6 @@ def warm_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def seed_target(warm: Path, root: Path, project: str) -> None:
-    """Give a host's project folder a target folder that has the compiled dependencies already."""
-    folder = root / project
-    folder.mkdir(parents=True, mode=0o700)
-    (folder / ".sltfleet-project").write_text(project + "\n")
-    subprocess.run(["cp", "-a", "--reflink=auto", str(warm), str(folder / "target")], check=True)
-
-
 @pytest.fixture
 def person(tmp_path: Path) -> Iterator[Person]:
     """Somebody with an empty home folder, at a terminal in an empty folder."""
@@ -66,7 +60,7 @@ def demo_fleet(person: Person, warm_target: Path, tmp_path: Path) -> Iterator[Pe
     with LoopbackFleet([LoopbackHost("alpha"), LoopbackHost("beta")], tmp_path / "ssh") as loopback:
         roots = {name: tmp_path / "hosts" / name for name in ("localhost", "alpha", "beta")}
         for root in roots.values():
-            seed_target(warm_target, root, "demo")
+            seed_target(warm_target, HostPaths(str(root), PROJECT))
         hosts: dict[str, dict[str, object]] = {name: {"root": str(root)} for name, root in roots.items()}
         hosts["localhost"]["transport"] = "local"
         make_project(person.cwd, hosts)
@@ -81,7 +75,7 @@ def stopped_at_the_end(person: Person) -> Iterator[None]:
     try:
         yield
     finally:
-        person.type("stop")
+        person.types("stop")
 
 
 def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:

@@ -50,7 +50,7 @@ def test_broken_hosts_are_named_with_their_reason_and_the_good_one_goes_on(broke
 
 @pytest.mark.cargo
 def test_a_run_starts_on_the_good_host_and_says_which_ones_it_had_to_leave_out(broken_fleet: Person) -> None:
-    broken_fleet.type("sync")
+    broken_fleet.types("sync")
     run = broken_fleet.does("run", "--workers", "2", "--budget", "2s", code=ExitCode.HOST)
     assert "2/2" in run.stdout
     status = broken_fleet.does("status", "--format", "json", code=ExitCode.HOST).json()

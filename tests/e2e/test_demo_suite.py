@@ -42,7 +42,7 @@ def test_a_killed_controller_changes_nothing_on_the_hosts(demo_fleet: Person) ->
     watched = person.start("run", "--workers", "2", "--budget", "12s")
 
     def running() -> bool:
-        hosts = person.type("status", "--format", "json").json()["hosts"]
+        hosts = person.types("status", "--format", "json").json()["hosts"]
         return all(host["state"] == "running" for host in hosts)
 
     wait_for(running, "a run on all hosts", timeout_s=120)
@@ -67,9 +67,9 @@ def test_the_story_before_and_after_stands_in_one_table(demo_fleet: Person) -> N
     person = demo_fleet
     person.does("sync", "--host", "localhost")
     common = ("--host", "localhost", "--suite", "story", "--workers", "8", "--budget", "15s", "--seed", "1")
-    person.type("run", *common, "--once")
+    person.types("run", *common, "--once")
     person.does("fetch", "--host", "localhost", "--no-tables")
-    person.type("run", *common)
+    person.types("run", *common)
     person.does("fetch", "--host", "localhost", "--no-tables")
 
     before, after = person.does("compare", "--format", "json").json()["runs"]

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from sltfleet.core.paths import HostPaths
+from sltfleet.demo.cache import seed_target
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
-from tests.e2e.conftest import seed_target, stopped_at_the_end, wait_for
+from tests.e2e.conftest import stopped_at_the_end, wait_for
 from tests.support.cli import Person
 
 REPO = Path(__file__).resolve().parents[2]
@@ -33,7 +35,7 @@ def own_repo(person: Person, warm_target: Path, tmp_path: Path) -> Iterator[Pers
     fleet.write_text(fleet.read_text().replace("budget: 300s", "budget: 15s"))
     remote_home = tmp_path / "remote home"
     for home in (person.home, remote_home):
-        seed_target(warm_target, home / ".sltfleet", "sltfleet-demo")
+        seed_target(warm_target, HostPaths(str(home / ".sltfleet"), "sltfleet-demo"))
     rust = {name: person.environment()[name] for name in ("CARGO_HOME", "RUSTUP_HOME")}
     cargo = str(Path(shutil.which("cargo") or "cargo").parent)
     remote = LoopbackHost(HOST, home=remote_home, environment={**rust, "PATH": f"{cargo}:/usr/local/bin:/usr/bin:/bin"})
@@ -76,6 +78,6 @@ def test_the_four_everyday_commands_work_as_the_readme_has_them(own_repo: Person
 
 @pytest.mark.cargo
 def test_quick_syncs_builds_and_runs_with_eight_workers(own_repo: Person) -> None:
-    ended = own_repo.type("quick", "--host", "localhost", "--budget", "3s")
+    ended = own_repo.types("quick", "--host", "localhost", "--budget", "3s")
     assert ended.exit_code == 1, ended.said
     assert "/8" in ended.stdout

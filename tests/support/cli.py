@@ -82,13 +82,13 @@ class Person:
         assert isinstance(arguments, list)
         return Typed(tuple(str(word) for word in arguments[3:]), process.returncode, stdout, stderr)
 
-    def type(self, *words: str, timeout_s: float = TIMEOUT_S) -> Typed:
+    def types(self, *words: str, timeout_s: float = TIMEOUT_S) -> Typed:
         """Type a command and wait for its end."""
         return self.finish(self.start(*words), timeout_s)
 
     def does(self, *words: str, code: int = 0, timeout_s: float = TIMEOUT_S) -> Typed:
         """Type a command that must end with the exit code `code`."""
-        typed = self.type(*words, timeout_s=timeout_s)
+        typed = self.types(*words, timeout_s=timeout_s)
         assert typed.exit_code == code, typed.said
         return typed
 

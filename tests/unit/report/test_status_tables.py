@@ -4,14 +4,11 @@ import json
 
 import click
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sltfleet.core.errors import ConnectError
 from sltfleet.core.polling import DONE, IDLE, LOST, RUNNING, STALLED, STOPPED, UNREACHABLE, HostStatus
 from sltfleet.report.status_tables import (
     bad_attempts,
-    percent,
     problem_lines,
     status_json,
     status_table,
@@ -149,16 +146,3 @@ class TestProblems:
     def test_bad_attempts_are_those_that_say_something_against_a_test(self) -> None:
         outcomes = {"pass": 9, "fail": 1, "timeout": 2, "crash": 3, "oom": 4, "cut": 5, "infra": 6, "new": 7}
         assert bad_attempts([HostStatus("h", DONE, RUN_ID, make_state(outcomes=outcomes)), FLEET[-1]]) == 10
-
-
-class TestPercent:
-    @pytest.mark.parametrize(
-        ("share", "expected"),
-        [(0.0, "0.0 %"), (0.9973, "99.7 %"), (0.9996, "99.9 %"), (0.999999, "99.9 %"), (1.0, "100.0 %")],
-    )
-    def test_it_is_rounded_but_only_the_whole_is_100(self, share: float, expected: str) -> None:
-        assert percent(share) == expected
-
-    @given(st.floats(0, 1))
-    def test_less_than_the_whole_never_looks_like_it(self, share: float) -> None:
-        assert (percent(share) == "100.0 %") == (share == 1.0)

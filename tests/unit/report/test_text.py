@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sltfleet.report.text import count, duration, of, percent
 
@@ -11,6 +13,11 @@ from sltfleet.report.text import count, duration, of, percent
 )
 def test_a_share_has_one_decimal_and_only_a_whole_one_is_a_hundred(share: float | None, shown: str) -> None:
     assert percent(share) == shown
+
+
+@given(st.floats(0, 1))
+def test_less_than_the_whole_never_looks_like_it(share: float) -> None:
+    assert (percent(share) == "100.0 %") == (share == 1.0)
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ class SyncConfig(Strict):
 
     gitignore: bool = True
     """Leave out what git ignores (.gitignore files at every level, .git/info/exclude, the person's global excludes)."""
-    exclude: Items[str] = ("target/", ".git/", "node_modules/")
+    exclude: Items[str] = ("/target/", ".git/", "node_modules/")
     """Further patterns to leave out, in .gitignore's syntax, relative to the repo."""
     include: Items[str] = ()
     """Patterns to bring although git ignores them (generated test data, say), in .gitignore's syntax."""

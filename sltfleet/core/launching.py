@@ -88,7 +88,7 @@ def read_launch(exit_code: int, stdout: str, stderr: str) -> Launched:
         raise ActiveRunError(
             "a run is active on this host",
             answer.run_id or answer.message,
-            answer.fix or "`sltfleet status` shows it; `sltfleet run --replace` ends it and starts this one",
+            "`sltfleet status` shows it; `sltfleet run --replace` ends it and starts this one",
         )
     if isinstance(answer, Refused):
         raise RunError("the run was not started", answer.message, answer.fix)

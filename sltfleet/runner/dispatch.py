@@ -253,7 +253,7 @@ class Dispatcher:
         self._attempts += 1
         attempt = Attempt(self._attempts, assignment.unit, slot.worker, assignment.pass_number, assignment.seed)
         slot.state = st.Starting(attempt)
-        return [Spawn(attempt, remaining_s)]
+        return [Spawn(attempt, remaining_s, ahead=assignment.pass_number > self._scheduler.oldest_pass)]
 
     def _end(self, slot: Slot, cause: Cause, now: float) -> List[Action]:
         """Ask the worker's attempt to end. One that is being ended already only gets less time for it."""

@@ -192,7 +192,7 @@ class Loop:
         values = template_values(self._spec, self._units[attempt.unit], attempt, action.remaining_s)
         try:
             collector = Collector(self._spec.verdict, self._spawner.folder(attempt.worker), values)
-            pid = self._spawner.spawn(attempt, values, self._outputs.path(attempt.worker))
+            pid = self._spawner.spawn(attempt, values, self._outputs.path(attempt.worker), ahead=action.ahead)
         except (OSError, TemplateError, ValueError) as error:
             return SpawnFailed(attempt, f"cannot start the attempt: {error}"), at
         self._running[pid] = (attempt, collector)

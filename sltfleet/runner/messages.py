@@ -92,10 +92,15 @@ Event = Union[Begin, Started, SpawnFailed, Exited, Tick, StopRequested, SampleTa
 
 @dataclass(frozen=True)
 class Spawn:
-    """Start this attempt now; answer with Started or SpawnFailed. `remaining_s` is what is left of the budget."""
+    """Start this attempt now; answer with Started or SpawnFailed.
+
+    `remaining_s` is what is left of the budget. `ahead`: an older pass is not complete yet, so this attempt must not
+    take the CPU from the ones that it waits for.
+    """
 
     attempt: Attempt
     remaining_s: float
+    ahead: bool = False
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,10 @@ class Scheduler(Protocol):
     def passes_finished(self) -> int:
         """How many passes are complete."""
 
+    @property
+    def oldest_pass(self) -> int:
+        """The oldest pass that is not complete."""
+
     def next_unit(self, worker: int, now: float, remaining_s: float, /) -> Optional[Assignment]:
         """Hand out a unit to `worker`; None where there will never be one again for it.
 
@@ -138,6 +142,10 @@ class PassScheduler:
     @property
     def passes_finished(self) -> int:
         return self._passes_finished
+
+    @property
+    def oldest_pass(self) -> int:
+        return min(self._open, default=self._newest + 1)
 
     def next_unit(self, _worker: int, _now: float, _remaining_s: float, /) -> Optional[Assignment]:
         while self._front <= self._newest and not self._has_pending(self._front):

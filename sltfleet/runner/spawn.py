@@ -23,6 +23,13 @@ from sltfleet.wire.template import expand_template
 
 PER_WORKER = "per-worker"
 
+#: Attempts of a later pass give way to those that an older pass still waits for: each step of nice is about a tenth
+#: of CPU weight (sched(7): 110 at nice 10, 36 at 15). docs/decisions/006-later-passes-give-way.md has the numbers.
+AHEAD_NICE = 5
+
+#: The kernel knows no nicer value.
+NICEST = 19
+
 
 def template_values(spec: Spec, unit: Unit, attempt: Attempt, remaining_s: float) -> Dict[str, str]:
     """Return the value of every placeholder for an attempt."""
@@ -72,8 +79,11 @@ class Spawner:
         root = self._paths.view(worker) if self._spec.workdir == PER_WORKER else self._paths.tree
         return os.path.normpath(os.path.join(root, self._spec.package_dir))
 
-    def spawn(self, attempt: Attempt, values: Mapping[str, str], output: str) -> int:
-        """Start an attempt that prints into the file `output`. Returns its pid. Raises OSError and TemplateError."""
+    def spawn(self, attempt: Attempt, values: Mapping[str, str], output: str, *, ahead: bool) -> int:
+        """Start an attempt that prints into the file `output`; one that is `ahead` gets less of the CPU.
+
+        Returns its pid. Raises OSError and TemplateError.
+        """
         folder = self.folder(attempt.worker)
         arguments: List[str] = [self._binary, *(expand_template(text, values) for text in self._spec.args)]
         environment = attempt_environment(self._base, self._spec, attempt, values, folder, self._paths.root)
@@ -89,8 +99,9 @@ class Spawner:
             setsigmask=(),
             setsigdef=self._ignored,
         )
+        nice = min(NICEST, self._spec.limits.nice + (AHEAD_NICE if ahead else 0))
         with contextlib.suppress(OSError):  # it may be gone already, or the host forbids it: not worth an attempt
-            os.setpriority(os.PRIO_PROCESS, pid, self._spec.limits.nice)
+            os.setpriority(os.PRIO_PROCESS, pid, nice)
         return pid
 
 

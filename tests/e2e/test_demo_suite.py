@@ -28,11 +28,13 @@ def test_every_worker_is_busy_every_file_covered_and_the_failing_ones_are_named(
     report = person.does("fetch", "--format", "json").json()
 
     for host in report["hosts"]:
-        assert host["coverage"]["covered"] == host["coverage"]["total"] == 120, host
-        assert host["occupancy"] >= 0.97, host  # the demo on a quiet machine reaches 99 %: this one is full of tests
+        found = host["utilization"]
+        assert found["units_covered"] == found["units_total"] == 120, host
+        assert found["passes"] >= 1, host
+        assert found["occupancy"] >= 0.97, host  # a quiet machine reaches 99.8 %: this one is full of tests
     failing = {case["case"] for case in report["failing"]}
     assert len([name for name in failing if name.startswith("honest-failures/")]) == 3
-    flaky = {unit["unit"] for unit in report["flaky"]}
+    flaky = {found["name"] for found in report["flaky"]}
     assert flaky <= {"flaky/flaky_by_design.test"}
 
 
@@ -60,7 +62,7 @@ def test_a_killed_controller_changes_nothing_on_the_hosts(demo_fleet: Person) ->
         states = other.does("status", "--format", "json").json()["hosts"]
         assert [host["state"] for host in states] == ["finished"] * 3
         report = other.does("fetch", "--format", "json").json()
-        assert all(host["attempts"] > 0 for host in report["hosts"])
+        assert all(host["utilization"]["attempts"] > 0 for host in report["hosts"])
 
 
 def test_the_story_before_and_after_stands_in_one_table(demo_fleet: Person) -> None:
@@ -74,12 +76,11 @@ def test_the_story_before_and_after_stands_in_one_table(demo_fleet: Person) -> N
 
     before, after = person.does("compare", "--format", "json").json()["runs"]
 
-    assert before["once"] is True
-    assert after["once"] is False
-    assert after["occupancy"] > 0.95 > before["occupancy"]
-    assert after["attempts"] > before["attempts"]
+    assert (before["once"], after["once"]) == (True, False)
+    assert after["summary"]["occupancy"] > 0.95 > before["summary"]["occupancy"]
+    assert after["summary"]["attempts"] > before["summary"]["attempts"]
     table = person.does("compare").stdout
-    for row in ("active workers", "occupancy", "runtime per worker", "coverage"):
+    for row in ("active workers", "worker occupancy", "runtime per worker", "cases per worker", "units covered"):
         assert row in table
 
 
@@ -98,6 +99,7 @@ def test_real_sqllogictest_files_run_through_the_fleet(demo_fleet: Person) -> No
 
     report = person.does("fetch", "--host", "alpha", "--format", "json").json()
     (host,) = report["hosts"]
-    assert host["coverage"] == {"covered": len(files), "total": len(files)}
+    found = host["utilization"]
+    assert found["units_covered"] == found["units_total"] == len(files)
     failing = {case["case"] for case in report["failing"]}
     assert failing == NOT_SQLITE

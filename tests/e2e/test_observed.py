@@ -37,7 +37,7 @@ def test_the_tests_own_log_agrees_that_no_worker_was_idle(person: Person) -> Non
     begin_s = next(event["wall_s"] for event in journal_of(person) if event["kind"] == "run-started")
     assert isinstance(begin_s, float)
     observed = busy_share(attempts, 4, begin_s, 8.0)
-    claimed = report["hosts"][0]["occupancy"]
+    claimed = report["hosts"][0]["utilization"]["occupancy"]
     # Starting a process takes its time before the test can log: the claim may be above, never far.
     assert observed <= claimed + 0.005
     assert claimed - observed < 0.06

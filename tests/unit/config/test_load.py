@@ -71,7 +71,7 @@ def test_defaults_fill_what_a_file_leaves_out(odd_path: Path) -> None:
     suite = config.suites["s"]
     assert suite.verdict == ExitCodeConfig(kind="exit-code")
     assert (suite.timeout, suite.kill_after, suite.workdir, suite.nice) == (300.0, 5.0, "shared", 10)
-    assert config.sync.exclude == ("target/", ".git/", "node_modules/")
+    assert config.sync.exclude == ("/target/", ".git/", "node_modules/")
 
 
 def test_a_host_without_settings_has_the_defaults(odd_path: Path) -> None:

@@ -294,3 +294,13 @@ def test_a_sample_goes_into_the_journal_with_the_number_of_active_workers() -> N
     world.tell(Begin())
     world.tell(SampleTaken(50.0, 1000, 10, 0.5))
     assert world.journal[-1] == wire.Sample(0.0, 50.0, 1000, 1, 10, 0.5)
+
+
+def test_only_attempts_of_a_later_pass_run_ahead_of_the_oldest_one() -> None:
+    spawned: list[tuple[int, bool]] = []
+    world = make({"slow": Behaviour(duration_s=3.0), "a": Behaviour(), "b": Behaviour()}, workers=2, passes=2)
+    start = world.spawn
+    world.spawn = lambda action: spawned.append((action.attempt.pass_number, action.ahead)) or start(action)  # type: ignore[method-assign, func-returns-value]
+    world.run()
+    assert (1, True) not in spawned
+    assert (2, True) in spawned

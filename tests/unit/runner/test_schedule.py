@@ -141,3 +141,14 @@ def test_a_schedule_without_units_is_an_error() -> None:
 def test_seeds_of_later_passes_fit_into_31_bits(seed: int, number: int) -> None:
     assert 0 <= seed_of_pass(seed, number) < 2**31
     assert seed_of_pass(seed, 1) == seed
+
+
+def test_the_oldest_pass_is_the_one_that_a_straggler_holds_open() -> None:
+    scheduler = PassScheduler(["a", "b"], 1)
+    assert scheduler.oldest_pass == 1
+    straggler, other = take(scheduler), take(scheduler)
+    scheduler.finished(other)
+    ahead = take(scheduler)
+    assert (ahead.pass_number, scheduler.oldest_pass) == (2, 1)
+    scheduler.finished(straggler)
+    assert scheduler.oldest_pass == 2

@@ -76,9 +76,9 @@ class Knowledge:
         return self._least_peak
 
     def suspects(self, units: Sequence[str]) -> List[str]:
-        """Return those of the units that fail or are flaky, without those in quarantine."""
-        found = self._failing | self._flaky
-        return [unit for unit in units if unit in found and unit not in self.quarantined] if found else []
+        """Return those of the units that fail or are flaky; those that time out cost more than they tell."""
+        found = (self._failing | self._flaky) - self._timeouts.keys()
+        return [unit for unit in units if unit in found] if found else []
 
     def timeouts(self, unit: str) -> int:
         """Return how many of the unit's latest attempts in a row were timed out."""

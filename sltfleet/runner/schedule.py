@@ -312,7 +312,8 @@ class PassScheduler:
             return Judgement.ASIDE
         judgement = self._judge_whatever_fits(entry)
         if judgement is Judgement.SKIP and self._is_held(entry.unit):
-            self._held.append((number, entry))
+            if not entry.extra:
+                self._held.append((number, entry))
             return Judgement.ASIDE
         return judgement
 

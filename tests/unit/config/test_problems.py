@@ -59,7 +59,8 @@ def shown(problem: ConfigProblem) -> str:
         (
             "    units:",
             "    timeout: soon\n    units:",
-            "8:14: suites.sql.timeout: 'soon' is no duration: write seconds, or numbers with d, h, m, s, ms, such as 1h30m",
+            "8:14: suites.sql.timeout: "
+            "'soon' is no duration: write seconds, or numbers with d, h, m, s, ms, such as 1h30m",
         ),
         (
             "    units:",

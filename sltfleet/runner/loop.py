@@ -13,8 +13,9 @@ import os
 import signal
 import sys
 import time
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Set, Tuple
 
+from sltfleet.runner import linux
 from sltfleet.runner.artifacts import Artifacts
 from sltfleet.runner.collect import Collector
 from sltfleet.runner.dispatch import Dispatcher
@@ -96,6 +97,8 @@ class Loop:
         self._oom_kills = OomKills()
         #: The running attempts by pid, and what collects their verdicts.
         self._running: Dict[int, Tuple[Attempt, Collector]] = {}
+        #: Those that the kernel has been told to take first. Not at their start: it would cost each of them 60 µs.
+        self._expendable: Set[int] = set()
         #: What attempts that are over printed, until it is kept.
         self._taken: Dict[int, Optional[GrowingOutput]] = {}
         #: Actions that may wait until the workers are busy again.
@@ -182,6 +185,9 @@ class Loop:
 
     def _check_memory(self, now: float) -> None:
         self._next_memory = now + MEMORY_EVERY_S
+        for pid in self._running.keys() - self._expendable:
+            linux.raise_oom_score(pid)
+        self._expendable = set(self._running)
         groups = self._running if self._spec.limits.memory_limit_bytes is not None else ()
         checked = self._footprint.check(groups)
         if checked is not None:

@@ -13,7 +13,6 @@ import os
 import signal
 from typing import Dict, List, Mapping, Tuple
 
-from sltfleet.runner import linux
 from sltfleet.runner.messages import Attempt
 from sltfleet.runner.paths import RunPaths
 from sltfleet.runner.processes import FOLDER_MARK, MARK
@@ -103,7 +102,6 @@ class Spawner:
         nice = min(NICEST, self._spec.limits.nice + (AHEAD_NICE if ahead else 0))
         with contextlib.suppress(OSError):  # it may be gone already, or the host forbids it: not worth an attempt
             os.setpriority(os.PRIO_PROCESS, pid, nice)
-            linux.raise_oom_score(pid)
         return pid
 
 

@@ -57,7 +57,7 @@ SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 SAMPLE_EVERY_S = 1.0
 STATE_EVERY_S = 1.0
 
-#: A test may fill gigabytes in a second; reading what is left takes 30 µs.
+#: A test may fill gigabytes in a second; reading what is left takes 50 µs.
 MEMORY_EVERY_S = 0.25
 
 #: How often the outputs' sizes are looked at: as a rule, and while one grows fast.
@@ -97,7 +97,7 @@ class Loop:
         self._oom_kills = OomKills()
         #: The running attempts by pid, and what collects their verdicts.
         self._running: Dict[int, Tuple[Attempt, Collector]] = {}
-        #: Those that the kernel has been told to take first. Not at their start: it would cost each of them 60 µs.
+        #: Those that the kernel has been told to take first. Not at their start: that is the gap between two.
         self._expendable: Set[int] = set()
         #: What attempts that are over printed, until it is kept.
         self._taken: Dict[int, Optional[GrowingOutput]] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import Sequence
+from typing import Sequence, Tuple
 
 from sltfleet.runner import linux, sampler
 from sltfleet.runner.dispatch import Dispatcher
@@ -26,6 +26,9 @@ from sltfleet.runner.specfile import read_spec
 from sltfleet.runner.units import resolve_units
 from sltfleet.wire.spec import Spec
 from sltfleet.wire.state import identity_to_line
+
+#: So many units are named in a note.
+MAX_NAMED = 10
 
 
 def run(run_dir: str) -> int:
@@ -45,6 +48,7 @@ def run(run_dir: str) -> int:
     notes = resolved.notes
     if not linux.become_subreaper():
         notes += ("this host has no PR_SET_CHILD_SUBREAPER: daemons that tests leave behind are not found",)
+    notes += _too_long(spec, tuple(unit.id for unit in resolved.units))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SLTFLEET_")}
     units = resolved.units
     memory_bytes = sampler.memory_bytes()
@@ -73,3 +77,13 @@ def make_dispatcher(spec: Spec, units: Sequence[str], memory_bytes: int) -> Disp
     )
     scheduler = PassScheduler(units, spec.seed, knowledge, 1 if spec.once else spec.passes)
     return Dispatcher(config, scheduler, knowledge, Memory(knowledge, reserve_bytes, limits.memory_limit_bytes))
+
+
+def _too_long(spec: Spec, units: Sequence[str]) -> Tuple[str, ...]:
+    """Return a note that names the units that come last because they are known to take longer than the budget."""
+    knowledge = Knowledge({unit: spec.history[unit] for unit in units if unit in spec.history})
+    names = [unit for unit in units if not knowledge.fits(unit, spec.budget_s)]
+    if not names:
+        return ()
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return (f"known to take longer than the budget, and so last: {', '.join(names[:MAX_NAMED])}{more}",)

@@ -44,12 +44,14 @@ def test_the_kernel_is_told_to_take_attempts_before_the_runner(host: RunnerHost)
 def test_a_unit_that_hangs_is_ended_after_a_multiple_of_its_duration_and_then_quarantined(host: RunnerHost) -> None:
     limits = Limits(timeout_s=20.0, timeout_factor=2.0, timeout_floor_s=0.1, kill_after_s=0.2, quarantine_after=2)
     script = """case "$1" in 0/4) exec sleep 20 ;; *) sleep 0.05 ;; esac"""
-    history = {"0/4": UnitHistory(2, 0.1, 0.1)}
+    history = {"0/4": UnitHistory(2, 0.1, 0.1), "1/4": UnitHistory(2, 900.0, 900.0)}
     spec = host.spec(script, units=PartitionUnits(4), budget_s=4.0, limits=limits, history=history)
     events = host.run(spec)
     hung = [event for event in finished(events) if event.outcome == "timeout"]
     assert [event.message for event in hung[:2]] == ["timed out after 0.2 s", "timed out after 0.4 s"]
     assert len(hung) < 8
     assert host.state(spec).quarantined == ("0/4",)
-    assert "in quarantine after 2 timeouts in a row: 0/4" in [note.text for note in of(events, Note)]
+    notes = [note.text for note in of(events, Note)]
+    assert "in quarantine after 2 timeouts in a row: 0/4" in notes
+    assert "known to take longer than the budget, and so last: 1/4" in notes
     assert {event.outcome for event in finished(events) if event.unit != "0/4"} <= {"pass", "cut"}

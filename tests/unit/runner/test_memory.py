@@ -54,7 +54,9 @@ def test_what_does_not_fit_beside_what_runs_waits_and_starts_when_there_is_room(
     world = make(peaks(a=6, b=6), units)
     assert len(running(world)) == 1
     assert world.dispatcher.next_deadline() == WAIT_S
+    assert world.dispatcher.shortage == "1 workers wait for memory"
     world.run_on()
+    assert world.dispatcher.shortage == ""
     spans = sorted((start, end) for _, start, end in world.spans)
     assert spans == [(0.0, 10.0), (10.0, 20.0)]
     assert {event.outcome for event in attempts(world.journal)} == {"pass"}

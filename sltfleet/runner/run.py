@@ -20,6 +20,7 @@ from sltfleet.runner.paths import ProjectPaths, RunPaths
 from sltfleet.runner.phases import Config
 from sltfleet.runner.processes import own_identity
 from sltfleet.runner.schedule import PassScheduler
+from sltfleet.runner.spawn import own_environment
 from sltfleet.runner.specfile import read_spec
 from sltfleet.runner.units import resolve_units
 from sltfleet.wire.spec import Spec
@@ -43,7 +44,7 @@ def run(run_dir: str) -> int:
     notes = resolved.notes
     if not linux.become_subreaper():
         notes += ("this host has no PR_SET_CHILD_SUBREAPER: daemons that tests leave behind are not found",)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SLTFLEET_")}
+    environment = own_environment(os.environ)
     units = resolved.units
     loop = Loop(spec, paths, identity, units, make_dispatcher(spec, tuple(unit.id for unit in units)), environment)
     loop.run(notes, sampler.cores(), sampler.memory_bytes())

@@ -23,6 +23,7 @@ NOT_SQLITE = {"evidence/slt_lang_aggfunc.test", "evidence/slt_lang_droptrigger.t
 def test_every_worker_is_busy_every_file_covered_and_the_failing_ones_are_named(demo_fleet: Person) -> None:
     person = demo_fleet
     person.does("sync")
+    person.does("doctor", "--suite", "sqllogictest")
     person.does("run", "--workers", "4", "--budget", "20s", "--seed", "1", code=1)
 
     report = person.does("fetch", "--format", "json").json()
@@ -34,6 +35,9 @@ def test_every_worker_is_busy_every_file_covered_and_the_failing_ones_are_named(
         assert found["occupancy"] >= 0.97, host  # a quiet machine reaches 99.8 %: this one is full of tests
     failing = {case["case"] for case in report["failing"]}
     assert len([name for name in failing if name.startswith("honest-failures/")]) == 3
+    causes = {cause["signature"].partition(":")[0]: cause["cases"] for cause in report["causes"]}
+    assert set(causes) == {"line <n>"}
+    assert failing == {case for cause in report["causes"] for case in cause["cases"]}
     flaky = {found["name"] for found in report["flaky"]}
     assert flaky <= {"flaky/flaky_by_design.test"}
 

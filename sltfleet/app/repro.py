@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sltfleet.app.archive import runner_archive
 from sltfleet.app.fleet import Fleet, Host
 from sltfleet.app.runs import resolve_run
-from sltfleet.core.errors import RunError
+from sltfleet.core.errors import HostError, RunError
 from sltfleet.core.nearest import did_you_mean
 from sltfleet.core.repro import not_reproduced, read_repro, repro_failure, repro_script, shell_line
 from sltfleet.results.attempts import PastAttempt, find_attempt, names_of_run
@@ -75,6 +75,9 @@ def run_again(
             on_result(answer)
 
     _ask(fleet, plan, _request(plan.attempt, times), on_line, take)
+    if len(results) != times:
+        why = f"{len(results)} of {times} results came back"
+        raise RunError("the attempt was not run as often as asked", why, "try again", host=plan.host.name)
     return tuple(results)
 
 
@@ -87,6 +90,8 @@ def print_line(fleet: Fleet, plan: Plan) -> str:
             found.append(answer)
 
     _ask(fleet, plan, _request(plan.attempt, 1, describe=True), lambda _line: None, take)
+    if not found:
+        raise HostError("the host's answer makes no sense", "it does not say how", host=plan.host.name)
     ssh: tuple[str, ...] = ()
     if plan.host.config.transport == "ssh":
         config = ("-F", str(fleet.loaded.ssh_config)) if fleet.loaded.ssh_config else ()

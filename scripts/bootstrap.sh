@@ -105,7 +105,7 @@ ensure_venv() {
         python=$(find_python) || fail "Python 3.10 or newer with venv is missing" "install it, and run this again"
     }
     say "making .venv with $("$python" --version)"
-    [ -x .venv/bin/python ] && .venv/bin/python -c '' 2>/dev/null || "$python" -m venv --clear .venv
+    if ! .venv/bin/python -c '' 2>/dev/null; then "$python" -m venv --clear .venv; fi
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}" ||
         fail "pip could not install sltfleet's dependencies" "read what it said above; is the package index reachable?"
     touch "$stamp"

@@ -13,6 +13,7 @@ from sltfleet.core.paths import HostPaths
 from sltfleet.demo.cache import seed_target
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
 from tests.e2e.conftest import stopped_at_the_end, wait_for
+from tests.support.cargo import session_environment
 from tests.support.cli import Person
 
 REPO = Path(__file__).resolve().parents[2]
@@ -36,9 +37,7 @@ def own_repo(person: Person, warm_target: Path, tmp_path: Path) -> Iterator[Pers
     remote_home = tmp_path / "remote home"
     for home in (person.home, remote_home):
         seed_target(warm_target, HostPaths(str(home / ".sltfleet"), "sltfleet-demo"))
-    rust = {name: person.environment()[name] for name in ("CARGO_HOME", "RUSTUP_HOME")}
-    cargo = str(Path(shutil.which("cargo") or "cargo").parent)
-    remote = LoopbackHost(HOST, home=remote_home, environment={**rust, "PATH": f"{cargo}:/usr/local/bin:/usr/bin:/bin"})
+    remote = LoopbackHost(HOST, home=remote_home, environment=session_environment())
     with LoopbackFleet([remote], tmp_path / "ssh") as loopback:
         person.environ["SLTFLEET_SSH_CONFIG"] = str(loopback.ssh_config)
         with stopped_at_the_end(person):

@@ -16,6 +16,8 @@ from tests.e2e.conftest import stopped_at_the_end, wait_for
 from tests.support.cargo import session_environment
 from tests.support.cli import Person
 
+pytestmark = [pytest.mark.cargo, pytest.mark.xdist_group("measured")]
+
 REPO = Path(__file__).resolve().parents[2]
 HOST = "rwalters-sandbox-1"
 
@@ -44,7 +46,6 @@ def own_repo(person: Person, warm_target: Path, tmp_path: Path) -> Iterator[Pers
             yield person
 
 
-@pytest.mark.cargo
 def test_the_four_everyday_commands_work_as_the_readme_has_them(own_repo: Person) -> None:
     person = own_repo
     synced = person.does("sync")
@@ -78,7 +79,6 @@ def test_the_four_everyday_commands_work_as_the_readme_has_them(own_repo: Person
     assert list((person.cwd / ".sltfleet" / "runs").glob(f"*/{HOST}/journal.jsonl"))
 
 
-@pytest.mark.cargo
 def test_quick_syncs_builds_and_runs_with_eight_workers(own_repo: Person) -> None:
     ended = own_repo.types("quick", "--host", "localhost", "--budget", "3s")
     assert ended.exit_code == 1, ended.said

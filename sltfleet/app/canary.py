@@ -19,7 +19,7 @@ from sltfleet.app.progress import Listener
 from sltfleet.app.run import RunOptions, launch, make_spec
 from sltfleet.app.status import poll_host
 from sltfleet.app.stop import stop_host
-from sltfleet.config.model import CanaryConfig, SuiteConfig
+from sltfleet.config.model import CanaryConfig, PartitionsConfig, SuiteConfig
 from sltfleet.core.canary import CHECK, judge_canaries, remove_script
 from sltfleet.core.diagnosis import HostDiagnosis
 from sltfleet.core.errors import FleetError, RunError, UsageError
@@ -67,8 +67,14 @@ def canaries(fleet: Fleet, suite_name: str) -> Canaries:
 
 
 def suites_without_canary(fleet: Fleet) -> tuple[Finding, ...]:
-    """Return a note where suites have no canary: the one place where that is said unasked."""
-    names = [name for name, suite in fleet.loaded.config.suites.items() if suite.canary is None]
+    """Return a note where suites have no canary: the one place where that is said unasked.
+
+    Suites of shares are not asked for one: what is in a share depends on the seed, and so nobody knows how it ends.
+    """
+    suites = fleet.loaded.config.suites
+    names = [
+        name for name, suite in suites.items() if suite.canary is None and not isinstance(suite.units, PartitionsConfig)
+    ]
     if not names:
         return ()
     text = f"no canary shows that failures are seen in: {', '.join(names)}"

@@ -36,8 +36,8 @@ from sltfleet.wire.template import TemplateError
 POLL_S = 0.05
 
 #: So much is shown in one look: a test that prints without end must not keep the clock from being read.
+MOST_AT_ONCE_BYTES = 4 * 1024 * 1024
 _BLOCK_BYTES = 64 * 1024
-BLOCKS_AT_ONCE = 64
 
 #: Why an attempt is ended whose controller went away.
 GONE = CutShort("stopped")
@@ -167,7 +167,7 @@ def _follow(stage: _Stage, pid: int, deadline: float) -> Tuple[int, Optional[Cau
         shown = _Shown(output)
         while True:
             found, status, _usage = os.wait4(pid, os.WNOHANG)
-            shown.go_on(math.inf if found else BLOCKS_AT_ONCE)
+            shown.go_on(math.inf if found else MOST_AT_ONCE_BYTES)
             if found:
                 shown.end_line()
                 return status, cause
@@ -188,16 +188,18 @@ class _Shown:
     def __init__(self, output: IO[bytes]) -> None:
         self._output = output
         self._last = b"\n"
+        self._shown_bytes = 0
 
-    def go_on(self, blocks: float) -> None:
-        """Show what is new, at most so many blocks of it."""
-        while blocks > 0:
-            data = self._output.read(_BLOCK_BYTES)
+    def go_on(self, most_bytes: float) -> None:
+        """Show what has come until now, at most so much of it."""
+        end = min(os.fstat(self._output.fileno()).st_size, self._shown_bytes + most_bytes)
+        while self._shown_bytes < end:
+            data = self._output.read(min(_BLOCK_BYTES, int(end) - self._shown_bytes))
             if not data:
                 return
+            self._shown_bytes += len(data)
             self._last = data[-1:]
             _write(data)
-            blocks -= 1
 
     def end_line(self) -> None:
         """End a line that the attempt left open: an answer stands on a line of its own."""

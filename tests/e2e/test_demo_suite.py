@@ -41,6 +41,11 @@ def test_every_worker_is_busy_every_file_covered_and_the_failing_ones_are_named(
     flaky = {found["name"] for found in report["flaky"]}
     assert flaky <= {"flaky/flaky_by_design.test"}
 
+    # Each failure can be run again, over ssh as well.
+    wanted = (report["run"], "honest-failures/wrong_expected_value.test", "--host", "beta")
+    assert "expected `41`, got `42`" in person.does("repro", *wanted, code=1).stdout
+    assert person.does("repro", *wanted, "--print").stdout.startswith("ssh -F ")
+
 
 def test_a_killed_controller_changes_nothing_on_the_hosts(demo_fleet: Person) -> None:
     person = demo_fleet

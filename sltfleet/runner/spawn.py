@@ -63,6 +63,11 @@ def attempt_environment(
     return environment
 
 
+def own_environment(environ: Mapping[str, str]) -> Dict[str, str]:
+    """Return what attempts get of the runner's environment: all but sltfleet's own variables."""
+    return {name: value for name, value in environ.items() if not name.startswith("SLTFLEET_")}
+
+
 class Spawner:
     """Starts the attempts of a run."""
 
@@ -79,14 +84,18 @@ class Spawner:
         root = self._paths.view(worker) if self._spec.workdir == PER_WORKER else self._paths.tree
         return os.path.normpath(os.path.join(root, self._spec.package_dir))
 
+    def command(self, attempt: Attempt, values: Mapping[str, str]) -> Tuple[str, List[str], Dict[str, str]]:
+        """Return the working directory, the arguments and the environment of an attempt. Raises TemplateError."""
+        folder = self.folder(attempt.worker)
+        arguments = [self._binary, *(expand_template(text, values) for text in self._spec.args)]
+        return folder, arguments, attempt_environment(self._base, self._spec, attempt, values, folder, self._paths.root)
+
     def spawn(self, attempt: Attempt, values: Mapping[str, str], output: str, *, ahead: bool) -> int:
         """Start an attempt that prints into the file `output`; one that is `ahead` gets less of the CPU.
 
         Returns its pid. Raises OSError and TemplateError.
         """
-        folder = self.folder(attempt.worker)
-        arguments: List[str] = [self._binary, *(expand_template(text, values) for text in self._spec.args)]
-        environment = attempt_environment(self._base, self._spec, attempt, values, folder, self._paths.root)
+        folder, arguments, environment = self.command(attempt, values)
         if folder != self._folder:  # posix_spawn has no working directory, so the runner goes there itself
             os.chdir(folder)
             self._folder = folder

@@ -45,9 +45,11 @@ class Collector:
         self._rule = rule
         self._unit = values["unit"]
         self._path = ""
+        self._shown_path = ""
         self._stale: Optional[_Stamp] = None
         if isinstance(rule, JsonVerdict):
-            self._path = os.path.join(folder, expand_template(rule.path, values))
+            self._shown_path = expand_template(rule.path, values)
+            self._path = os.path.join(folder, self._shown_path)
             try:
                 remove_file(self._path)
             except OSError:
@@ -74,7 +76,7 @@ class Collector:
             return unreadable(f"the verdict's patterns took more than {PATTERN_LIMIT_S:g} s for {len(kept)} bytes")
 
     def _from_file(self, rule: JsonVerdict, exit_code: Optional[int]) -> Verdict:
-        what = f"the verdict file {self._path}"
+        what = f"the verdict file {self._shown_path}"
         try:
             fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:

@@ -20,7 +20,7 @@ def test_a_file_from_an_earlier_attempt_is_removed_before_the_next(odd_path: Pat
     (odd_path / "out 3.json").write_text('{"p": ["x"], "f": []}')
     verdict = Collector(RULE, str(odd_path), VALUES).collect(0, None)
     assert verdict.outcome == "fail"
-    assert "was not written" in verdict.message
+    assert verdict.message == "the verdict file out 3.json was not written (exit code 0)"
 
 
 def test_the_file_that_the_attempt_wrote_is_read(odd_path: Path) -> None:

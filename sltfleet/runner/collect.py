@@ -51,7 +51,7 @@ class Collector:
             self._shown_path = expand_template(rule.path, values)
             self._path = os.path.join(folder, self._shown_path)
             try:
-                remove_file(self._path)
+                _make_way(self._path)
             except OSError:
                 self._stale = _stamp(self._path)
 
@@ -85,10 +85,10 @@ class Collector:
             return unreadable(f"{what} cannot be opened: {error.strerror}")
         try:
             info = os.fstat(fd)
-            if not stat.S_ISREG(info.st_mode):
-                return unreadable(f"{what} is not a regular file")
             if self._stale is not None and self._stale == _stamp_of(info):
                 return unreadable(f"{what} is older than the attempt, and could not be removed before it")
+            if not stat.S_ISREG(info.st_mode):
+                return unreadable(f"{what} is not a regular file")
             if info.st_size > MAX_JSON_BYTES:
                 return unreadable(f"{what} is too large: {info.st_size} bytes")
             document = read_up_to(fd, info.st_size)
@@ -97,6 +97,14 @@ class Collector:
         finally:
             os.close(fd)
         return judge_json(rule, exit_code, document)
+
+
+def _make_way(path: str) -> None:
+    """Remove what an earlier attempt left in the verdict's place: a file, an empty folder. Raises OSError."""
+    try:
+        remove_file(path)
+    except IsADirectoryError:
+        os.rmdir(path)
 
 
 def _stamp(path: str) -> Optional[_Stamp]:

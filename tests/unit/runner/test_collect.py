@@ -50,6 +50,14 @@ def test_a_pipe_or_folder_in_the_files_place_does_not_block(odd_path: Path) -> N
     assert collector.collect(0, None).outcome == "fail"
 
 
+def test_a_folder_that_an_earlier_attempt_left_is_not_the_next_ones_fault(odd_path: Path) -> None:
+    (odd_path / "out 3.json").mkdir()
+    Collector(RULE, str(odd_path), VALUES)
+    assert not (odd_path / "out 3.json").exists()
+    (odd_path / "out 3.json" / "full").mkdir(parents=True)
+    assert "older than the attempt" in Collector(RULE, str(odd_path), VALUES).collect(0, None).message
+
+
 def test_a_file_that_is_too_large_is_not_read(odd_path: Path) -> None:
     collector = Collector(RULE, str(odd_path), VALUES)
     with open(odd_path / "out 3.json", "wb") as file:

@@ -19,7 +19,7 @@ from sltfleet.wire.outcome import OUTCOMES
 from sltfleet.wire.state import RUNNING as PHASE_RUNNING
 from sltfleet.wire.state import State
 
-_AFTER_A_LOSS = "`sltfleet fetch` brings what was finished; `sltfleet logs --runner` shows the runner's own last words"
+_AFTER_A_LOSS = "`sltfleet fetch` brings what was finished; `sltfleet logs --runner` shows the runner's last words"
 
 _COLOURS = {RUNNING: GOOD, DONE: GOOD, STOPPED: WARN, STALLED: BAD, LOST: BAD, UNREACHABLE: BAD}
 

@@ -8,19 +8,16 @@ from __future__ import annotations
 import posixpath
 import time
 from dataclasses import dataclass, fields
-from typing import TypeVar
 
 from sltfleet.app.fleet import Fleet, Host, HostResults
 from sltfleet.app.progress import BuildProgress, Listener, Warned
 from sltfleet.config.model import BuildConfig, SuiteConfig
 from sltfleet.core.building import BuildAnswer, BuildRecord, build_script, seal_script
 from sltfleet.core.cargo import CargoBuild, CargoReader
-from sltfleet.core.cargo_failures import DistinctError, build_failure, distinct_errors, script_failure
+from sltfleet.core.cargo_failures import build_failure, script_failure
 from sltfleet.core.errors import BuildError, CommandTimeout
 from sltfleet.core.syncing import sync_problem
 from sltfleet.transport.base import CommandResult
-
-T = TypeVar("T")
 
 #: The digest of an executable and a small file; connecting included.
 SEAL_TIMEOUT_S = 120.0
@@ -70,11 +67,6 @@ def build(
         return built, "nothing has changed" if built.cached else f"built in {built.duration_s:.1f} s"
 
     return fleet.each_host("building", work, listener)
-
-
-def distinct_build_errors(results: HostResults[T]) -> list[DistinctError]:
-    """Return each error once with all hosts that have it: a compile error is shown once, not once per host."""
-    return distinct_errors(results.errors)
 
 
 def _build_on(

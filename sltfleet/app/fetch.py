@@ -33,6 +33,7 @@ from sltfleet.core.rsync_failures import no_rsync_there
 from sltfleet.core.runid import is_run_id
 from sltfleet.core.size import format_size
 from sltfleet.results.fetched import FetchedFolder, check_fetched
+from sltfleet.results.folder import make_state_folder
 from sltfleet.results.store import JOURNAL_NAME, Imported, Store
 from sltfleet.transport.rsync import run_rsync
 
@@ -162,7 +163,7 @@ def _transfer(host: Host, job: _Job, offer: Offer, folder: Path) -> int:
     """Run rsync, and return the bytes that crossed the network."""
     first = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_state_folder(job.paths.state_dir, folder)
         free_bytes = shutil.disk_usage(folder).free
     except OSError as error:
         raise RunError("cannot make the run's folder", f"{folder}: {error.strerror}", "make it writable") from error

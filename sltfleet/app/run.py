@@ -11,11 +11,13 @@ from sltfleet.app.archive import runner_archive
 from sltfleet.app.build import BuiltSuite, build
 from sltfleet.app.fleet import Fleet, Host, HostResults
 from sltfleet.app.progress import Listener, Warned
+from sltfleet.app.revision import read_revision
 from sltfleet.app.runs import RunRecord, save_run
 from sltfleet.app.stop import STOP_TIMEOUT_S, stop_host
 from sltfleet.config.model import ExitCodeConfig, FilesConfig, JsonConfig, OutputConfig, PartitionsConfig, SuiteConfig
-from sltfleet.core.errors import ActiveRunError, FleetError, RunError
+from sltfleet.core.errors import ActiveRunError, FleetError, RunError, SyncError
 from sltfleet.core.launching import escape_template, launch_script, read_launch
+from sltfleet.core.revision import Revision
 from sltfleet.core.runid import new_run_id
 from sltfleet.results.history import unit_history
 from sltfleet.results.store import Store
@@ -77,6 +79,7 @@ def start_run(
     seed = secrets.randbits(32) if options.seed is None else options.seed
     run_id = new_run_id(time.time(), secrets.randbits(24))
     built = build(fleet, name, suite, listener)
+    _warn_of_other_trees(fleet, built.values, listener)
     history = _history(fleet, name, listener)
 
     def start(host: Host) -> tuple[Launched, str]:
@@ -159,6 +162,27 @@ def make_spec(
         toolchain=built.toolchain,
         sltfleet_version=_version(),
     )
+
+
+def _warn_of_other_trees(fleet: Fleet, built: dict[str, BuiltSuite], listener: Listener) -> None:
+    """Say where the run tests something else than what lies here: there was no sync since, or one from elsewhere.
+
+    A run without a sync is no mistake, as with one that was begun on another machine; to believe its results are those
+    of the code here would be one. Nothing is said of a repo without git.
+    """
+    try:
+        here = read_revision(fleet.loaded.repo)
+    except SyncError:  # git's own trouble, which the next sync tells: the run does not need git
+        return
+    other = [name for name, suite in built.items() if Revision(suite.commit, suite.dirty_digest) != here]
+    if other and here != Revision("", ""):
+        listener(
+            Warned(
+                "",
+                f"the repo on {', '.join(other)} is not what it is here: it was last synced in another state",
+                "`sltfleet sync`, unless that state is to be tested",
+            )
+        )
 
 
 def _history(fleet: Fleet, suite: str, listener: Listener) -> dict[str, UnitHistory]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from sltfleet.core.errors import RunError
 from sltfleet.core.paths import LocalPaths
 from sltfleet.core.runid import is_run_id
+from sltfleet.results.folder import make_state_folder
 from sltfleet.wire.codec import decode
 
 
@@ -37,7 +38,7 @@ def save_run(paths: LocalPaths, record: RunRecord) -> None:
     """Write the record. Raises RunError where the folder cannot be written."""
     path = paths.run_record(record.run_id)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_state_folder(paths.state_dir, path.parent)
         write_aside(path, json.dumps(asdict(record), indent=2).encode() + b"\n")
     except OSError as error:
         raise RunError("cannot remember the run", f"{path}: {error.strerror}", "make the folder writable") from error

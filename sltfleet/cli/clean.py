@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import click
 
 from sltfleet.cli.options import FleetOptions, duration_type, finish, fleet_options
-from sltfleet.core.errors import ExitCode
+from sltfleet.core.errors import ExitCode, UsageError
 
 
 @click.command("clean", short_help="Delete old runs, build folders or the whole project on the hosts.")
@@ -66,4 +67,12 @@ def command(
 
 
 def _agreed(yes: bool) -> bool:
-    return yes or click.confirm("delete this?", err=True)
+    if yes:
+        return True
+    try:
+        return click.confirm("delete this?", err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo(err=True)  # the question's line has no end yet
+        raise UsageError("nothing was deleted", "nobody is there to answer", "--yes deletes without asking") from None

@@ -64,16 +64,6 @@ class HostPaths:
         return self._below("builds")
 
     @property
-    def sync_incomplete(self) -> str:
-        """There while a sync is under way or was interrupted."""
-        return self._below(SYNC_INCOMPLETE_NAME)
-
-    @property
-    def sync_record(self) -> str:
-        """What the last whole sync brought."""
-        return self._below(SYNC_RECORD_NAME)
-
-    @property
     def runs(self) -> str:
         """The folder of all runs."""
         return self._below("runs")
@@ -128,8 +118,3 @@ class LocalPaths:
     def database(self) -> Path:
         """The results: can be rebuilt from the journals at any time."""
         return self.state_dir / "results.sqlite"
-
-    @property
-    def logs(self) -> Path:
-        """What commands printed on the hosts in full, for errors that show a part of it."""
-        return self.state_dir / "logs"

@@ -40,6 +40,8 @@ def filter_rules(selection: Selection, include: Iterable[Pattern], exclude: Iter
         rules += [f"R {text}" for texts in as_rsync(pattern) for text in texts]
     # A repository's own folder, or the file in its place in a worktree or submodule: it names paths of this machine.
     rules += ["- .git"]
+    # What sltfleet keeps beside fleet.yaml: every fetch would make the next sync larger, and the next build necessary.
+    rules += ["- .sltfleet/"]
     for pattern in exclude:
         rules += [f"- {text}" for texts in as_rsync(pattern) for text in texts]
     # cargo makes one there where the repo has none; without it every sync would lead to other versions.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 
 from tabulate import tabulate
@@ -14,7 +15,12 @@ from sltfleet.report.sanitize import visible
 def plan_table(plans: Mapping[str, CleanPlan]) -> str:
     """Return a row per thing that would be deleted, and the sum; `plans` is by host."""
     rows = [
-        (visible(host), visible(f"{plan.place}/{deletion.name}"), format_size(deletion.size_bytes), deletion.why)
+        (
+            visible(host),
+            visible(posixpath.normpath(f"{plan.place}/{deletion.name}")),
+            format_size(deletion.size_bytes),
+            deletion.why,
+        )
         for host, plan in plans.items()
         for deletion in plan.deletions
     ]

@@ -19,6 +19,8 @@ from sltfleet.wire.outcome import OUTCOMES
 from sltfleet.wire.state import RUNNING as PHASE_RUNNING
 from sltfleet.wire.state import State
 
+_AFTER_A_LOSS = "`sltfleet fetch` brings what was finished; `sltfleet logs --runner` shows the runner's last words"
+
 _COLOURS = {RUNNING: GOOD, DONE: GOOD, STOPPED: WARN, STALLED: BAD, LOST: BAD, UNREACHABLE: BAD}
 
 _NUMBER_KEYS = (
@@ -99,6 +101,9 @@ def problem_lines(statuses: Sequence[HostStatus]) -> list[str]:
     for status in statuses:
         if status.problem:
             lines.append(f"{style(visible(status.host), bold=True)}: {visible(status.problem)}")
+        elif status.condition == LOST:
+            lines.append(f"{style(visible(status.host), bold=True)}: the runner is gone and never said goodbye")
+            lines.append(f"  {style('next:', GOOD)} {_AFTER_A_LOSS}")
         if status.error is not None and status.error.fix:
             lines.append(f"  {style('next:', GOOD)} {visible(status.error.fix)}")
     return lines

@@ -6,5 +6,6 @@
 - `queries`: outcomes, failing cases, flaky units, slowest units, utilization.
 - `causes`: failures by their signature; `attempts`: single attempts, for `repro` and what is flaky.
 - `history`: what earlier runs know of a unit, for the next run's schedule.
+- `folder`: where all of it lies; `fetched`: checks what came from a host.
 - `model`: the values that the queries return and the reports show.
 """

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sltfleet.core.errors import RunError
+from sltfleet.results.folder import make_state_folder
 
 #: In the file's `user_version`. Grows with every change of the tables.
 SCHEMA_VERSION = 1
@@ -113,7 +114,7 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, bool]:
     Raises RunError for a file of a newer version, or one that cannot be used.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_state_folder(path.parent, path.parent)
     except OSError as error:
         raise RunError(
             "cannot make the results database", f"{path}: {error.strerror}", "make the folder writable"

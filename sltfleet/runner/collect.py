@@ -45,11 +45,13 @@ class Collector:
         self._rule = rule
         self._unit = values["unit"]
         self._path = ""
+        self._shown_path = ""
         self._stale: Optional[_Stamp] = None
         if isinstance(rule, JsonVerdict):
-            self._path = os.path.join(folder, expand_template(rule.path, values))
+            self._shown_path = expand_template(rule.path, values)
+            self._path = os.path.join(folder, self._shown_path)
             try:
-                remove_file(self._path)
+                _make_way(self._path)
             except OSError:
                 self._stale = _stamp(self._path)
 
@@ -74,7 +76,7 @@ class Collector:
             return unreadable(f"the verdict's patterns took more than {PATTERN_LIMIT_S:g} s for {len(kept)} bytes")
 
     def _from_file(self, rule: JsonVerdict, exit_code: Optional[int]) -> Verdict:
-        what = f"the verdict file {self._path}"
+        what = f"the verdict file {self._shown_path}"
         try:
             fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -83,10 +85,10 @@ class Collector:
             return unreadable(f"{what} cannot be opened: {error.strerror}")
         try:
             info = os.fstat(fd)
-            if not stat.S_ISREG(info.st_mode):
-                return unreadable(f"{what} is not a regular file")
             if self._stale is not None and self._stale == _stamp_of(info):
                 return unreadable(f"{what} is older than the attempt, and could not be removed before it")
+            if not stat.S_ISREG(info.st_mode):
+                return unreadable(f"{what} is not a regular file")
             if info.st_size > MAX_JSON_BYTES:
                 return unreadable(f"{what} is too large: {info.st_size} bytes")
             document = read_up_to(fd, info.st_size)
@@ -95,6 +97,14 @@ class Collector:
         finally:
             os.close(fd)
         return judge_json(rule, exit_code, document)
+
+
+def _make_way(path: str) -> None:
+    """Remove what an earlier attempt left in the verdict's place: a file, an empty folder. Raises OSError."""
+    try:
+        remove_file(path)
+    except IsADirectoryError:
+        os.rmdir(path)
 
 
 def _stamp(path: str) -> Optional[_Stamp]:

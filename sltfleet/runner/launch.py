@@ -77,7 +77,7 @@ def _prepare(spec: Spec, paths: RunPaths) -> Union[int, Refused]:
         resolved = resolve_units(spec.units, spec.select, paths.tree)
         if not resolved.units:
             shutil.rmtree(paths.tree, ignore_errors=True)
-            return Refused("no-units", "no unit matches" + _of_what(spec), "check units and --select, and sync first")
+            return Refused("no-units", "no unit matches" + _of_what(spec), "check units and --unit, and sync first")
         package = os.path.join(paths.tree, spec.package_dir)
         if not os.path.isdir(package):
             return Refused("tree", f"the tree has no folder {spec.package_dir!r}", "sync first")

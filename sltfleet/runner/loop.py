@@ -202,8 +202,7 @@ class Loop:
             if isinstance(action, Spawn):
                 answers.append(self._spawn(action))
             elif isinstance(action, SignalGroup):
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(action.pid, action.signal)
+                _signal_attempt(action.pid, action.signal)
             else:
                 self._deferred.append(action)
         for answer, at in answers:
@@ -280,3 +279,17 @@ class Loop:
             return event
         self._reporter.troubles["outputs"] = ""
         return dataclasses.replace(event, output=output)
+
+
+def _signal_attempt(pid: int, number: int) -> None:
+    """Signal an attempt's process group, and its main process also where that has left the group.
+
+    The main process is not reaped yet, so its pid is still its own. It may join another group of the runner's session;
+    a session of its own would forbid that, but takes it out of the runner's scheduling group, and with it niceness its
+    meaning (sched(7), "The autogroup feature").
+    """
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(pid) != pid:
+            os.kill(pid, number)

@@ -18,6 +18,7 @@ from sltfleet.runner.paths import RunPaths
 from sltfleet.runner.processes import FOLDER_MARK, MARK
 from sltfleet.runner.tree import library_folders
 from sltfleet.runner.units import Unit
+from sltfleet.runner.views import make_view
 from sltfleet.wire.spec import Spec
 from sltfleet.wire.template import expand_template
 
@@ -77,7 +78,6 @@ class Spawner:
         self._base = base
         self._binary = paths.binary(spec.binary)
         self._ignored = [number for number in signal.valid_signals() if signal.getsignal(number) == signal.SIG_IGN]
-        self._folder = ""
 
     def folder(self, worker: int) -> str:
         """Return the working directory of a worker's attempts."""
@@ -96,9 +96,7 @@ class Spawner:
         Returns its pid. Raises OSError and TemplateError.
         """
         folder, arguments, environment = self.command(attempt, values)
-        if folder != self._folder:  # posix_spawn has no working directory, so the runner goes there itself
-            os.chdir(folder)
-            self._folder = folder
+        self._enter(folder, attempt.worker)
         pid = os.posix_spawn(
             self._binary,
             arguments,
@@ -112,6 +110,20 @@ class Spawner:
         with contextlib.suppress(OSError):  # it may be gone already, or the host forbids it: not worth an attempt
             os.setpriority(os.PRIO_PROCESS, pid, nice)
         return pid
+
+    def _enter(self, folder: str, worker: int) -> None:
+        """Go where the attempt is to run: posix_spawn has no working directory. Raises OSError.
+
+        Always by name, since a test may have deleted the folder that the runner is in; a worker's own is made again
+        then, so that only the test that did it has to do with it.
+        """
+        try:
+            os.chdir(folder)
+        except FileNotFoundError:
+            if self._spec.workdir != PER_WORKER:
+                raise
+            make_view(self._paths.tree, self._paths.view(worker), self._spec.package_dir)
+            os.chdir(folder)
 
 
 def _standard_files(output: str) -> List[Tuple[object, ...]]:

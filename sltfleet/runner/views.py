@@ -6,6 +6,7 @@ The folders from the root down to the package are real; everything beside that p
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import List, Tuple
 
@@ -15,12 +16,13 @@ TARGET = "target"
 
 
 def make_view(tree: str, view: str, package_dir: str) -> None:
-    """Make the folder `view` a view of `tree`. Raises OSError."""
+    """Make the folder `view` a view of `tree`, or add what it lacks to be one. Raises OSError."""
     for original, own, skip in _levels(tree, view, package_dir):
         make_folder(own)
         for name in os.listdir(original):
             if name != skip and name != TARGET:
-                os.symlink(os.path.join(original, name), os.path.join(own, name))
+                with contextlib.suppress(FileExistsError):
+                    os.symlink(os.path.join(original, name), os.path.join(own, name))
     make_targets(view, package_dir)
 
 

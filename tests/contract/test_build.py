@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from sltfleet.app.build import BuiltSuite, build, distinct_build_errors
+from sltfleet.app.build import BuiltSuite, build
 from sltfleet.app.fleet import Fleet, HostResults
 from sltfleet.app.progress import BuildProgress, silent
 from sltfleet.app.sync import sync
+from sltfleet.core.cargo_failures import distinct_errors
 from sltfleet.core.errors import BuildError, SyncError
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
 from tests.support.cargo import session_environment
@@ -187,7 +188,7 @@ def test_a_compile_error_is_shown_as_rustc_rendered_it_once_for_all_hosts_that_h
     with opened(odd_path, hosts, suites=suites()) as fleet:
         sync(fleet, silent)
         results = built_by(fleet)
-    distinct = distinct_build_errors(results)
+    distinct = distinct_errors(results.errors)
     assert [entry.hosts for entry in distinct] == [("one", "two"), ("other",)]
     error = distinct[0].error
     assert isinstance(error, BuildError)

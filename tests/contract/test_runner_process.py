@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -254,6 +255,30 @@ class TestOutcomes:
         pids = [int(line) for line in host.log_lines()]
         assert len(pids) == 3
         assert not any(pid_is_alive(pid) for pid in pids)
+
+    def test_a_test_that_joins_another_process_group_times_out_like_any_other(self, host: RunnerHost) -> None:
+        program = "import os, time; os.setpgid(0, os.getppid()); time.sleep(60)"
+        script = f'echo $$ >> "$LOG"; trap "" TERM; exec "{sys.executable}" -c "{program}"'
+        limits = Limits(timeout_s=1.0, kill_after_s=0.2)
+        (event,) = finished(host.run(host.spec(script, passes=1, workers=1, limits=limits, select=("a.test",))))
+        assert (event.outcome, event.signal) == ("timeout", signal.SIGKILL)
+        assert not pid_is_alive(int(host.log_lines()[0]))
+
+    def test_a_test_that_deletes_its_working_directory_does_not_fail_the_next_one(self, host: RunnerHost) -> None:
+        script = """case "$1" in
+          a.test) rm -rf "$PWD"; exit 1;;
+          *) cat data.txt && echo x > target/file;;
+        esac"""
+        spec = host.spec(script, passes=3, workers=1, workdir="per-worker")
+        outcomes = {(event.unit, event.outcome) for event in finished(host.run(spec))}
+        assert outcomes == {(UNITS[0], "fail"), (UNITS[1], "pass"), (UNITS[2], "pass")}
+        assert (host.package / "data.txt").read_text() == "from the repo"
+
+    def test_a_shared_working_directory_that_a_test_deleted_is_nobodys_failure(self, host: RunnerHost) -> None:
+        spec = host.spec('rm -rf "$PWD"', passes=1, workers=1, budget_s=3.0)
+        first, *others = finished(host.run(spec))
+        assert first.outcome == "pass"
+        assert {event.outcome for event in others} == {"infra"}
 
     def test_a_daemon_that_left_the_group_is_found_ended_and_counted(self, host: RunnerHost) -> None:
         script = "setsid sh -c 'echo $$ >> \"$LOG\"; exec sleep 60' & wait_for=0; "

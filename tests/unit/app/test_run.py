@@ -13,7 +13,7 @@ import pytest
 from sltfleet.app import run as run_module
 from sltfleet.app.build import BuiltSuite
 from sltfleet.app.fleet import Fleet, HostResults
-from sltfleet.app.progress import silent
+from sltfleet.app.progress import ProgressEvent, Warned, silent
 from sltfleet.app.run import RunOptions, make_spec, start_run
 from sltfleet.app.runs import load_run
 from sltfleet.app.stop import stop_host
@@ -29,6 +29,7 @@ from sltfleet.config.model import (
     TimeoutConfig,
 )
 from sltfleet.core.errors import ActiveRunError, BuildError, ConnectError, RunError, UsageError
+from sltfleet.core.revision import Revision
 from sltfleet.core.runid import is_run_id
 from sltfleet.core.shell import Script
 from sltfleet.transport.base import CommandResult
@@ -178,6 +179,28 @@ class TestStarting:
         with pytest.raises(UsageError, match="there is no suite"):
             start_run(hosts.fleet, "nope", RunOptions(), silent)
         assert hosts.asked["alpha"] == []
+
+
+class TestTheTreeThere:
+    @pytest.mark.parametrize(
+        ("here", "warned"),
+        [
+            (Revision("c0ffee", "d1ff"), False),
+            (Revision("c0ffee", "0ther"), True),
+            (Revision("cafe", "d1ff"), True),
+            (Revision("", ""), False),
+        ],
+    )
+    def test_a_run_on_another_state_than_the_one_here_is_started_with_a_warning(
+        self, odd_path: Path, monkeypatch: pytest.MonkeyPatch, here: Revision, warned: bool
+    ) -> None:
+        hosts = Hosts(odd_path, monkeypatch, alpha=[LAUNCHED], beta=[LAUNCHED])
+        monkeypatch.setattr(run_module, "read_revision", lambda _repo: here)
+        events: list[ProgressEvent] = []
+        started = start_run(hosts.fleet, None, RunOptions(), events.append)
+        assert list(started.launched.values) == ["alpha", "beta"]
+        texts = [event.text for event in events if isinstance(event, Warned)]
+        assert ["alpha, beta" in text for text in texts] == ([True] if warned else [])
 
 
 class TestAnActiveRun:

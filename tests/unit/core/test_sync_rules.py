@@ -17,6 +17,7 @@ def test_the_rules_come_in_the_order_in_which_the_first_match_decides() -> None:
         *("S /gen/", "S /gen/data/", "S /gen/data/x"),
         *("R /gen/data/", "R /gen/data/**"),
         "- .git",
+        "- .sltfleet/",
         *("- /**/docs/", "- /docs/", "- /**/docs/**", "- /docs/**"),
         "P Cargo.lock",
         *("H /gen/**", "H /a\\[.o"),

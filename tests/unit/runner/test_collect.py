@@ -20,7 +20,7 @@ def test_a_file_from_an_earlier_attempt_is_removed_before_the_next(odd_path: Pat
     (odd_path / "out 3.json").write_text('{"p": ["x"], "f": []}')
     verdict = Collector(RULE, str(odd_path), VALUES).collect(0, None)
     assert verdict.outcome == "fail"
-    assert "was not written" in verdict.message
+    assert verdict.message == "the verdict file out 3.json was not written (exit code 0)"
 
 
 def test_the_file_that_the_attempt_wrote_is_read(odd_path: Path) -> None:
@@ -48,6 +48,14 @@ def test_a_pipe_or_folder_in_the_files_place_does_not_block(odd_path: Path) -> N
     (odd_path / "out 3.json").unlink()
     (odd_path / "out 3.json").mkdir()
     assert collector.collect(0, None).outcome == "fail"
+
+
+def test_a_folder_that_an_earlier_attempt_left_is_not_the_next_ones_fault(odd_path: Path) -> None:
+    (odd_path / "out 3.json").mkdir()
+    Collector(RULE, str(odd_path), VALUES)
+    assert not (odd_path / "out 3.json").exists()
+    (odd_path / "out 3.json" / "full").mkdir(parents=True)
+    assert "older than the attempt" in Collector(RULE, str(odd_path), VALUES).collect(0, None).message
 
 
 def test_a_file_that_is_too_large_is_not_read(odd_path: Path) -> None:

@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import os
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -126,6 +127,16 @@ class TestTree:
         make_files(odd_path / "tree", "Cargo.toml")
         make_view(str(odd_path / "tree"), str(odd_path / "view"), "")
         assert sorted(entry.name for entry in (odd_path / "view").iterdir()) == ["Cargo.toml", "target"]
+
+    def test_a_view_that_lost_some_of_its_entries_is_made_whole(self, odd_path: Path) -> None:
+        tree, view = odd_path / "tree", odd_path / "view"
+        make_files(tree, "Cargo.toml", "crates/pkg/src/lib.rs")
+        make_view(str(tree), str(view), "crates/pkg")
+        (view / "target/kept").write_text("x")
+        shutil.rmtree(view / "crates")
+        make_view(str(tree), str(view), "crates/pkg")
+        assert (view / "crates/pkg/src/lib.rs").read_text() == "crates/pkg/src/lib.rs"
+        assert (view / "target/kept").read_text() == "x"
 
     def test_targets_may_be_there_already(self, odd_path: Path) -> None:
         make_targets(str(odd_path), "pkg")

@@ -6,6 +6,7 @@ another one, and a ratio is the median of the ratios within the repetitions, nev
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -107,13 +108,22 @@ def as_json(result: Result) -> dict[str, object]:
                 "median": figure.median,
                 "ours": list(figure.ours),
                 "peers": {
-                    peer: {"median": statistics.median(values), "ratio": figure.ratio(peer), "values": list(values)}
+                    peer: {
+                        "median": statistics.median(values),
+                        "ratio": _finite(figure.ratio(peer)),
+                        "values": list(values),
+                    }
                     for peer, values in figure.peers.items()
                 },
                 "goals": goals,
             }
         )
     return {"figures": figures, "notes": list(result.notes)}
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity."""
+    return value if math.isfinite(value) else None
 
 
 def _told(values: Sequence[float], unit: str) -> str:

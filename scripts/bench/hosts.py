@@ -6,6 +6,7 @@ controller's share (ssh, sync, build) is the benchmark `startup`'s and `story`'s
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -101,7 +102,8 @@ class BenchHost:
             return
         signal.pidfd_send_signal(runner, signal.SIGKILL)
         for pid in marked(str(run_dir)):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _spec(self, work: Work, seed: int, run_id: str) -> Spec:
         return Spec(

@@ -1,7 +1,7 @@
 """`sltfleet`: the list of commands, and the one place where an error becomes text and an exit code.
 
 Commands are imported when they are typed: `sltfleet --help` and `status` on a local host must not pay for fabric,
-pydantic or rich (measured by scripts/bench/startup).
+pydantic or rich (measured by `scripts/bench/run startup`).
 """
 
 from __future__ import annotations

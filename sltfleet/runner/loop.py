@@ -189,10 +189,13 @@ class Loop:
     def _spawn(self, action: Spawn) -> Tuple[Event, float]:
         attempt = action.attempt
         at = self._now()
-        values = template_values(self._spec, self._units[attempt.unit], attempt, action.remaining_s)
+        units = [self._units[attempt.unit]]
+        values = template_values(self._spec, units[0], attempt, action.remaining_s, self._spawner.binary(units[0]))
+        tests = [unit.values["test"] for unit in units if unit.binary]
         try:
-            collector = Collector(self._spec.verdict, self._spawner.folder(attempt.worker), values)
-            pid = self._spawner.spawn(attempt, values, self._outputs.path(attempt.worker), ahead=action.ahead)
+            folder = self._spawner.folder(attempt.worker, units[0])
+            collector = Collector(self._spec.verdict, folder, values, tests, units[0].prefix)
+            pid = self._spawner.spawn(attempt, units, values, self._outputs.path(attempt.worker), ahead=action.ahead)
         except (OSError, TemplateError, ValueError) as error:
             return SpawnFailed(attempt, f"cannot start the attempt: {error}"), at
         self._running[pid] = (attempt, collector)

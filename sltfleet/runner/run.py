@@ -14,6 +14,7 @@ from typing import Sequence
 from sltfleet.runner import linux, sampler
 from sltfleet.runner.dispatch import Dispatcher
 from sltfleet.runner.files import write_file
+from sltfleet.runner.listing import read_listing
 from sltfleet.runner.locks import try_lock
 from sltfleet.runner.loop import Loop
 from sltfleet.runner.paths import ProjectPaths, RunPaths
@@ -39,7 +40,7 @@ def run(run_dir: str) -> int:
     identity = own_identity()
     write_file(paths.identity, identity_to_line(identity).encode("ascii"))
     write_file(project.current, spec.run_id.encode("utf-8") + b"\n")
-    resolved = resolve_units(spec.units, spec.select, paths.tree)
+    resolved = resolve_units(spec.units, spec.select, paths.tree, read_listing(paths))
     notes = resolved.notes
     if not linux.become_subreaper():
         notes += ("this host has no PR_SET_CHILD_SUBREAPER: daemons that tests leave behind are not found",)

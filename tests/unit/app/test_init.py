@@ -63,7 +63,7 @@ def test_the_file_passes_the_loader_for_what_cargo_says(name: str, odd_path: Pat
     result = init_fleet(odd_path, force=False, run_cargo=cargo_says(text))
     config = loaded(result)
     expected = [(package["name"], test["name"]) for package in case["value"]["packages"] for test in package["tests"]]
-    assert sorted(suite.build.test for suite in config.suites.values()) == sorted(test for _, test in expected)
+    assert sorted(suite.build.test or "" for suite in config.suites.values()) == sorted(test for _, test in expected)
     assert result.path.read_text(encoding="utf-8") == result.text
     assert config.hosts["localhost"].transport == "local"
     for suite in config.suites.values():

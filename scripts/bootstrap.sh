@@ -51,22 +51,37 @@ install_missing() {
     rm -f "$log"
 }
 
-# A cargo that works: a rustup shim without a toolchain is on the PATH and does not.
-cargo_works() {
-    local candidate
-    for candidate in "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" cargo /usr/bin/cargo; do
-        "$candidate" --version >/dev/null 2>&1 && return 0
-    done
-    return 1
+# A rustup shim without a toolchain is on the PATH and does not work: only a run tells.
+cargo_works() { cargo --version >/dev/null 2>&1; }
+
+# Where HOME is not the account's own, rustup looks for its toolchains in the wrong place.
+use_account_toolchain() {
+    local home
+    home=$(getent passwd "$(id -u)" | cut -d: -f6)
+    if [ -z "${RUSTUP_HOME:-}" ] && [ -d "$home/.rustup/toolchains" ]; then
+        RUSTUP_HOME=$home/.rustup cargo --version >/dev/null 2>&1 && export RUSTUP_HOME=$home/.rustup
+    fi
 }
 
 # Debian's plain cargo is often too old; cargo-web, made for building browsers, is a recent one.
 cargo_packages() {
-    if apt-cache policy cargo-web 2>/dev/null | grep -q 'Candidate: [0-9]'; then
-        printf 'cargo-web rustc-web\n'
-    else
-        printf 'cargo rustc\n'
-    fi
+    case $(apt-cache policy cargo-web 2>/dev/null) in
+        *"Candidate: "[0-9]*) printf 'cargo-web rustc-web\n' ;;
+        *) printf 'cargo rustc\n' ;;
+    esac
+}
+
+ensure_cargo() {
+    local packages
+    [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ] && PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+    cargo_works || use_account_toolchain || true
+    cargo_works && return
+    may_install && "${APT[@]}" -qq update >/dev/null 2>&1
+    read -ra packages <<<"$(cargo_packages)"
+    install_missing "${packages[@]}"
+    # Before a shim that does not work.
+    PATH=/usr/bin:$PATH
+    cargo_works || fail "cargo does not work" "install Rust: https://www.rust-lang.org/tools/install"
 }
 
 ensure_programs() {
@@ -77,13 +92,7 @@ ensure_programs() {
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
     command -v git >/dev/null || missing+=(git)
     install_missing "${missing[@]}"
-    if ! cargo_works; then
-        local packages
-        may_install && "${APT[@]}" -qq update >/dev/null 2>&1
-        read -ra packages <<<"$(cargo_packages)"
-        install_missing "${packages[@]}"
-        cargo_works || fail "cargo does not work" "install Rust: https://www.rust-lang.org/tools/install"
-    fi
+    ensure_cargo
 }
 
 # ensure_venv EXTRA: .venv with sltfleet and its dependencies, remade only when pyproject.toml has changed.
@@ -96,7 +105,7 @@ ensure_venv() {
         python=$(find_python) || fail "Python 3.10 or newer with venv is missing" "install it, and run this again"
     }
     say "making .venv with $("$python" --version)"
-    [ -x .venv/bin/python ] && .venv/bin/python -c '' 2>/dev/null || "$python" -m venv --clear .venv
+    if ! .venv/bin/python -c '' 2>/dev/null; then "$python" -m venv --clear .venv; fi
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}" ||
         fail "pip could not install sltfleet's dependencies" "read what it said above; is the package index reachable?"
     touch "$stamp"

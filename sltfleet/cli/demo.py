@@ -49,14 +49,15 @@ def command(budget_s: float, workers: int, keep: bool, verbose: int) -> int:
             hosts: dict[str, dict[str, object]] = {name: {"root": root} for name, root in roots.items()}
             hosts["localhost"]["transport"] = "local"
             fleet = make_project(folder, hosts)
-            cache = default_cache()
-            if cache is not None and cache.is_dir():
-                for root in roots.values():
-                    seed_target(cache, HostPaths(root, PROJECT))
+            caches = {name: default_cache(over_ssh=name != "localhost") for name in roots}
+            for name, cache in caches.items():
+                if cache is not None:
+                    seed_target(cache, HostPaths(roots[name], PROJECT))
             common = ["--fleet", str(fleet), "--ssh-config", str(loopback.ssh_config), *["-v"] * verbose]
             code = _tour(common, budget_s, workers)
-            if cache is not None and code == ExitCode.OK:
-                keep_target(cache, HostPaths(roots["localhost"], PROJECT))
+            for name, cache in caches.items():
+                if cache is not None and code == ExitCode.OK:
+                    keep_target(cache, HostPaths(roots[name], PROJECT))
         if keep:
             tell(f"kept: {folder}")
         return code

@@ -22,7 +22,7 @@ from sltfleet.app.progress import (
 )
 from sltfleet.core.size import format_size
 from sltfleet.report.live import rich_console
-from sltfleet.report.problems import show_warning
+from sltfleet.report.problems import warning_lines
 from sltfleet.report.sanitize import visible
 from sltfleet.report.terminal import BAD, GOOD, is_live, style, tell
 
@@ -88,12 +88,22 @@ class StepDisplay:
                 took = time.monotonic() - self._started_s.get(host, time.monotonic())
                 self._end(host)
                 if summary and not self._quiet:
-                    tell(f"{style('✓', GOOD)} {visible(host)}: {step}: {visible(summary)} ({took:.1f} s)")
+                    self._say(f"{style('✓', GOOD)} {visible(host)}: {step}: {visible(summary)} ({took:.1f} s)")
             case StepFailed(host, step, error):
                 self._end(host)
-                tell(f"{style('✗', BAD)} {visible(host)}: {step}: {visible(error.what)}")
+                self._say(f"{style('✗', BAD)} {visible(host)}: {step}: {visible(error.what)}")
             case Warned(host, text, fix):
-                show_warning(f"{host}: {text}" if host else text, fix)
+                for line in warning_lines(f"{host}: {text}" if host else text, fix):
+                    self._say(line)
+
+    def _say(self, line: str) -> None:
+        """Print a line that stays, above the bars where there are any."""
+        if self._progress is None:
+            tell(line)
+            return
+        from rich.text import Text
+
+        self._progress.console.print(Text.from_ansi(line), soft_wrap=True)
 
     def _update(self, host: str, step: str | None, detail: str, done: float | None, total: float | None) -> None:
         if self._progress is None:
@@ -102,7 +112,7 @@ class StepDisplay:
             self._tasks[host] = self._progress.add_task("", total=None, host=visible(host), detail="")
         task = self._tasks[host]
         if step is not None:
-            self._progress.reset(task, description=step, detail=detail, total=None)
+            self._progress.reset(task, description=step, host=visible(host), detail=detail, total=None)
         else:
             self._progress.update(task, detail=detail, completed=done, total=total)
 

@@ -135,7 +135,7 @@ repo: {scalar(repo)}  # what is synced, relative to this file
 
 sync:
   # Beside what git ignores, which is left out anyway.
-  exclude: [target/, .git/, node_modules/]
+  exclude: [/target/, .git/, node_modules/]
 
 hosts:
   localhost:  # this machine, without ssh

@@ -6,6 +6,8 @@ can use: the sample crate is compiled anew on every host in any case.
 
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -17,17 +19,26 @@ from sltfleet.core.paths import MARKER_NAME, HostPaths
 _COMPILER = ".rustc_info.json"
 
 
-def default_cache() -> Path | None:
-    """Return where compiled dependencies are kept, None where sltfleet is not in a virtual environment."""
-    in_environment = sys.prefix != sys.base_prefix
-    return Path(sys.prefix) / "share" / "sltfleet" / "demo-target" if in_environment else None
+def default_cache(*, over_ssh: bool) -> Path | None:
+    """Return where compiled dependencies are kept, None where sltfleet is not in a virtual environment.
+
+    What cargo compiled knows the path of cargo's own folder. A session over ssh has the account's home folder, and so
+    another one than this process where HOME was set to something else.
+    """
+    if sys.prefix == sys.base_prefix:
+        return None
+    account_home = pwd.getpwuid(os.getuid()).pw_dir
+    name = "ssh-target" if over_ssh and os.environ.get("HOME") != account_home else "target"
+    return Path(sys.prefix) / "share" / "sltfleet-demo" / name
 
 
 def seed_target(cache: Path, host: HostPaths) -> None:
     """Make the project's folder of a host on this machine, with a copy of `cache` as its target folder.
 
-    Raises OSError.
+    Does nothing where there is no cache yet. Raises OSError.
     """
+    if not cache.is_dir():
+        return
     folder = Path(host.project_dir)
     folder.mkdir(parents=True, mode=0o700)
     (folder / MARKER_NAME).write_text(host.project + "\n")

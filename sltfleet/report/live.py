@@ -63,7 +63,7 @@ class WatchDisplay:
 
 def _says_something(status: HostStatus) -> bool:
     """Whether a line on it is worth its place: a runner that has only just started has no numbers yet."""
-    return status.state is not None or bool(status.problem)
+    return bool(status.problem) or (status.state is not None and status.state.elapsed_s >= 1.0)
 
 
 DETACH_HINT = "Ctrl-C leaves the run running; `sltfleet status` shows it again, `sltfleet stop` ends it"

@@ -32,11 +32,10 @@ def show_traceback(error: BaseException) -> None:
     tell(visible("".join(traceback.format_exception(error)).rstrip("\n"), one_line=False))
 
 
-def show_warning(text: str, fix: str = "") -> None:
-    """Print something that a person should know, and that stops nothing."""
-    tell(f"{_label('warning')} {visible(text)}")
-    if fix:
-        tell(f"  {_label('next')} {visible(fix)}")
+def warning_lines(text: str, fix: str = "") -> list[str]:
+    """Return the lines of something that a person should know, and that stops nothing."""
+    lines = [f"{_label('warning')} {visible(text)}"]
+    return [*lines, f"  {_label('next')} {visible(fix)}"] if fix else lines
 
 
 def error_lines(error: FleetError, hosts: Sequence[str] = ()) -> list[str]:

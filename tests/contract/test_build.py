@@ -20,9 +20,10 @@ from sltfleet.app.progress import BuildProgress, silent
 from sltfleet.app.sync import sync
 from sltfleet.core.errors import BuildError, SyncError
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
+from tests.support.cargo import session_environment
 from tests.support.crates import MANIFEST, make_crate, says
 from tests.support.fleets import Recorder, local_hosts, opened
-from tests.support.hosts import NOISE, cargo_environment, wait_until
+from tests.support.hosts import NOISE, wait_until
 
 pytestmark = pytest.mark.cargo
 
@@ -36,7 +37,7 @@ def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackFleet
     for alias, noise in (("alpha", ""), ("noisy", NOISE)):
         (folder / alias).mkdir()
         hosts.append(
-            LoopbackHost(alias, home=folder / alias, environment=cargo_environment(), login_noise=noise),
+            LoopbackHost(alias, home=folder / alias, environment=session_environment(), login_noise=noise),
         )
     with LoopbackFleet(hosts, folder / "fleet") as running:
         yield running

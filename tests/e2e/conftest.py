@@ -21,6 +21,7 @@ from sltfleet.core.paths import HostPaths
 from sltfleet.demo.cache import seed_target
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
 from sltfleet.demo.project import CRATE, PROJECT, make_project
+from tests.support.cargo import session_environment
 from tests.support.cli import Person
 
 
@@ -57,7 +58,8 @@ def person(tmp_path: Path) -> Iterator[Person]:
 @pytest.fixture
 def demo_fleet(person: Person, warm_target: Path, tmp_path: Path) -> Iterator[Person]:
     """The demo project in the person's folder, on one local host and two over ssh (`alpha`, `beta`)."""
-    with LoopbackFleet([LoopbackHost("alpha"), LoopbackHost("beta")], tmp_path / "ssh") as loopback:
+    remote = [LoopbackHost(alias, environment=session_environment()) for alias in ("alpha", "beta")]
+    with LoopbackFleet(remote, tmp_path / "ssh") as loopback:
         roots = {name: tmp_path / "hosts" / name for name in ("localhost", "alpha", "beta")}
         for root in roots.values():
             seed_target(warm_target, HostPaths(str(root), PROJECT))

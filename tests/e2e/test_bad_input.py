@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,3 +113,36 @@ def test_every_mistake_of_a_fleet_yaml_is_named_at_once(local_fleet: Person) -> 
 def test_an_unknown_host_names_the_nearest_one(local_fleet: Person) -> None:
     typed = local_fleet.does("status", "--host", "locahost", code=ExitCode.USAGE)
     assert "'localhost'" in typed.stderr
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of 300 kB; only root may mount one."""
+    folder = tmp_path / "small disk"
+    folder.mkdir()
+    argv = ["mount", "-t", "tmpfs", "-o", "size=300k", "none", str(folder)]
+    mounted = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_ends_the_sync_of_its_host_and_leaves_the_mark(
+    person: Person, tmp_path: Path, small_disk: Path
+) -> None:
+    roots = {"full": small_disk, "roomy": tmp_path / "roomy"}
+    keys: dict[str, dict[str, object]] = {
+        name: {"transport": "local", "root": str(root)} for name, root in roots.items()
+    }
+    make_observer(person.cwd, keys, {"a.unit": "sleep 0.1\n", "large.unit": "sleep 0\n" * 200_000})
+
+    synced = person.does("sync", code=ExitCode.SYNC)
+
+    assert "error: full:" in synced.stderr
+    assert "No space left" in synced.stderr or "disk" in synced.stderr
+    assert "roomy" in synced.stdout
+    built = person.does("build", "--host", "full", code=ExitCode.SYNC)
+    assert "sltfleet sync" in built.stderr

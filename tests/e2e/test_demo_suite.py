@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.conftest import wait_for
 from tests.support.cli import Person
 
-pytestmark = pytest.mark.cargo
+pytestmark = [pytest.mark.cargo, pytest.mark.xdist_group("measured")]
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 
@@ -23,7 +23,7 @@ NOT_SQLITE = {"evidence/slt_lang_aggfunc.test", "evidence/slt_lang_droptrigger.t
 def test_every_worker_is_busy_every_file_covered_and_the_failing_ones_are_named(demo_fleet: Person) -> None:
     person = demo_fleet
     person.does("sync")
-    person.does("run", "--workers", "4", "--budget", "20s", "--seed", "1", code=1)
+    person.does("run", "--workers", "4", "--budget", "30s", "--seed", "1", code=1)
 
     report = person.does("fetch", "--format", "json").json()
 

@@ -13,7 +13,10 @@ from sltfleet.core.paths import HostPaths
 from sltfleet.demo.cache import seed_target
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
 from tests.e2e.conftest import stopped_at_the_end, wait_for
+from tests.support.cargo import session_environment
 from tests.support.cli import Person
+
+pytestmark = [pytest.mark.cargo, pytest.mark.xdist_group("measured")]
 
 REPO = Path(__file__).resolve().parents[2]
 HOST = "rwalters-sandbox-1"
@@ -36,16 +39,13 @@ def own_repo(person: Person, warm_target: Path, tmp_path: Path) -> Iterator[Pers
     remote_home = tmp_path / "remote home"
     for home in (person.home, remote_home):
         seed_target(warm_target, HostPaths(str(home / ".sltfleet"), "sltfleet-demo"))
-    rust = {name: person.environment()[name] for name in ("CARGO_HOME", "RUSTUP_HOME")}
-    cargo = str(Path(shutil.which("cargo") or "cargo").parent)
-    remote = LoopbackHost(HOST, home=remote_home, environment={**rust, "PATH": f"{cargo}:/usr/local/bin:/usr/bin:/bin"})
+    remote = LoopbackHost(HOST, home=remote_home, environment=session_environment())
     with LoopbackFleet([remote], tmp_path / "ssh") as loopback:
         person.environ["SLTFLEET_SSH_CONFIG"] = str(loopback.ssh_config)
         with stopped_at_the_end(person):
             yield person
 
 
-@pytest.mark.cargo
 def test_the_four_everyday_commands_work_as_the_readme_has_them(own_repo: Person) -> None:
     person = own_repo
     synced = person.does("sync")
@@ -79,7 +79,6 @@ def test_the_four_everyday_commands_work_as_the_readme_has_them(own_repo: Person
     assert list((person.cwd / ".sltfleet" / "runs").glob(f"*/{HOST}/journal.jsonl"))
 
 
-@pytest.mark.cargo
 def test_quick_syncs_builds_and_runs_with_eight_workers(own_repo: Person) -> None:
     ended = own_repo.types("quick", "--host", "localhost", "--budget", "3s")
     assert ended.exit_code == 1, ended.said

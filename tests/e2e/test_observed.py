@@ -11,7 +11,7 @@ from tests.e2e.conftest import stopped_at_the_end
 from tests.e2e.observer import busy_share, make_observer, read_log
 from tests.support.cli import Person
 
-pytestmark = pytest.mark.cargo
+pytestmark = [pytest.mark.cargo, pytest.mark.xdist_group("measured")]
 
 
 def local_host(person: Person) -> dict[str, dict[str, object]]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.support.cargo import cargo_environment
+
 #: No command of a test takes longer, builds included.
 TIMEOUT_S = 240.0
 
@@ -48,11 +50,9 @@ class Person:
 
     def environment(self) -> dict[str, str]:
         """The environment of the person's terminal: cargo and rustup are found where the machine has them."""
-        real_home = Path.home()
         return {
             **os.environ,
-            "CARGO_HOME": os.environ.get("CARGO_HOME", str(real_home / ".cargo")),
-            "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(real_home / ".rustup")),
+            **cargo_environment(),
             "PYTHONPATH": str(_REPO),
             "COLUMNS": "200",
             **self.environ,

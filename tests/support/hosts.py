@@ -20,18 +20,10 @@ import pytest
 import yaml
 
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
+from tests.support.cargo import session_environment
 
 #: What the login shell of the host `noisy` prints; its last line is left open on purpose.
 NOISE = "Welcome to noisy!\n*** the system is going down for tea ***\nlast line without its end"
-
-
-def cargo_environment() -> dict[str, str]:
-    """Return the variables that let cargo work under another home folder, with the person's caches and toolchains."""
-    home = Path.home()
-    return {
-        "CARGO_HOME": os.environ.get("CARGO_HOME", str(home / ".cargo")),
-        "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(home / ".rustup")),
-    }
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +35,7 @@ def loopback_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopbac
         home = folder / f"home of {alias}"
         home.mkdir()
         noise = NOISE if alias == "noisy" else ""
-        hosts.append(LoopbackHost(alias, home=home, environment=cargo_environment(), login_noise=noise))
+        hosts.append(LoopbackHost(alias, home=home, environment=session_environment(), login_noise=noise))
     with LoopbackFleet(hosts, folder / "fleet") as fleet:
         yield fleet
 

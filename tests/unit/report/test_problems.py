@@ -10,7 +10,7 @@ from sltfleet.report.problems import (
     show_defect,
     show_error,
     show_traceback,
-    show_warning,
+    warning_lines,
 )
 from tests.support.golden import check_golden
 
@@ -71,10 +71,15 @@ class TestPrinting:
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         show_error(FleetError("it failed", fix="try again"))
-        show_warning("a\x1b warning", "mind it")
         out, err = capsys.readouterr()
         assert out == ""
-        assert err == "error: it failed\n  next: try again\nwarning: a␛ warning\n  next: mind it\n"
+        assert err == "error: it failed\n  next: try again\n"
+
+    def test_a_warning_says_what_to_do_next(self) -> None:
+        assert [click.unstyle(line) for line in warning_lines("a\x1b warning", "mind it")] == [
+            "warning: a␛ warning",
+            "  next: mind it",
+        ]
 
     def test_colour_can_be_forced(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("FORCE_COLOR", "1")

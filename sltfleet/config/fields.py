@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from pydantic import BaseModel
+
 from sltfleet.core.duration import DURATION_PATTERN, DurationError, check_duration, parse_duration
 from sltfleet.core.nearest import did_you_mean, nearest
 from sltfleet.core.size import SIZE_PATTERN, SizeError, check_size, parse_size
@@ -28,6 +30,7 @@ __all__ = [
     "read_section",
     "read_size",
     "read_template",
+    "read_timeout",
 ]
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -78,6 +81,11 @@ def read_duration(value: object) -> object:
         return parse_duration(value) if isinstance(value, str) else float(check_duration(value))
     except DurationError as error:
         raise FieldError(str(error)) from None
+
+
+def read_timeout(value: object) -> object:
+    """Return a timeout's settings: a plain duration is the longest that an attempt may take. Raises FieldError."""
+    return value if isinstance(value, (dict, BaseModel)) else {"max": read_duration(value)}
 
 
 def read_size(value: object) -> object:

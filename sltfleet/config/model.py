@@ -23,6 +23,7 @@ from sltfleet.config.fields import (
     read_section,
     read_size,
     read_template,
+    read_timeout,
 )
 from sltfleet.config.names import (
     ENV_NAME_PATTERN,
@@ -293,6 +294,24 @@ class LibtestVerdictConfig(Strict):
     """The cases are tests of the harness."""
 
 
+class TimeoutConfig(Strict):
+    """How long an attempt may take. A plain duration is the same as `max` alone."""
+
+    factor: float | None = Field(default=None, gt=1, le=1000)
+    """So many times the longest duration known of the unit, from earlier runs or this one; twice that after each
+    timeout in a row. Without it every attempt may take `max`."""
+    floor: Duration = 10.0
+    """But at least this long."""
+    max: Duration = 300.0
+    """But at most this long, and a unit of which no duration is known may take this long."""
+
+    @model_validator(mode="after")
+    def _floor_is_below_max(self) -> TimeoutConfig:
+        if self.factor is not None and self.floor > self.max:
+            raise FieldError("`floor` is more than `max`", "raise `max`, or lower `floor`")
+        return self
+
+
 class SuiteConfig(Strict):
     """What is built and how it is run."""
 
@@ -308,8 +327,19 @@ class SuiteConfig(Strict):
     """Arguments of the test executable; placeholders as in `env`."""
     env: dict[EnvName, Template] = Field(default_factory=dict)
     """Environment of every attempt; values may hold placeholders such as `{unit}`."""
-    timeout: Duration = 300.0
-    """An attempt that takes longer is ended, with the outcome `timeout`."""
+    timeout: Annotated[TimeoutConfig, BeforeValidator(read_timeout)] = Field(default_factory=TimeoutConfig)
+    """An attempt that takes longer is ended, with the outcome `timeout`: a duration (default: 5 minutes), or a multiple
+    of what is known of the unit."""
+    quarantine_after: int = Field(default=3, ge=1)
+    """A unit that times out so often in a row is run once in 10 passes only, and such units one at a time."""
+    retry_weight: int = Field(default=3, ge=1, le=100)
+    """Failing and flaky units are attempted so often per pass, after the first pass; 1: as often as the others. The
+    further attempts take at most a third of a pass' own time. A run with `--passes` has none."""
+    memory_limit: Size | None = None
+    """An attempt whose processes use more memory than this together is ended, with the outcome `oom`."""
+    memory_reserve: Size | None = None
+    """When less memory than this is available on the host, the youngest attempt is stopped and queued again; default:
+    a twentieth of the memory, at most 512 MiB."""
     kill_after: Duration = 5.0
     """From SIGTERM to SIGKILL."""
     budget: Duration = 3600.0

@@ -33,6 +33,11 @@ def json_schema() -> Schema:
     properties = schema["properties"]
     properties["hosts"]["additionalProperties"] = _or_null(properties["hosts"]["additionalProperties"])
     properties["sync"] = _or_null(properties["sync"])
+    # A timeout may be written as its longest duration alone.
+    timeouts = schema["$defs"]["TimeoutConfig"]["properties"]
+    suite = schema["$defs"]["SuiteConfig"]["properties"]
+    plain = {key: value for key, value in timeouts["max"].items() if key not in ("default", "description", "title")}
+    suite["timeout"] = {"anyOf": [plain, {"$ref": suite["timeout"].pop("$ref")}], **suite["timeout"]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:sltfleet:fleet.yaml",
@@ -104,6 +109,9 @@ def _sections(
             inner, field = f"{inner}.NAME", _not_null(field["additionalProperties"])
         if "$ref" in field:
             yield from _sections(inner, _definition(field, definitions), definitions)
+        for option in field.get("anyOf", []):
+            if "$ref" in option:
+                yield from _sections(inner, _definition(option, definitions), definitions)
         for option in field.get("oneOf", []):
             section = _definition(option, definitions)
             yield from _sections(inner, section, definitions, section["properties"]["kind"]["const"])
@@ -135,6 +143,8 @@ def _type(schema: Schema) -> str:
     pattern = field.get("pattern")
     if pattern in (DURATION_PATTERN, SIZE_PATTERN):
         return "duration" if pattern == DURATION_PATTERN else "size"
+    if "anyOf" in field:
+        return " or ".join(_type(option) for option in field["anyOf"])
     if "const" in field:
         return f"`{field['const']}`"
     if "enum" in field:
@@ -151,6 +161,9 @@ def _type(schema: Schema) -> str:
         return "whole number" + _range(field)
     if isinstance(kind, list):
         return "text or number"
+    if kind == "number":
+        low = field.get("exclusiveMinimum")
+        return "number" if low is None else f"number, more than {low:g}"
     return {"string": "text", "boolean": "`true` or `false`"}[kind]
 
 
@@ -174,7 +187,7 @@ def _default(schema: Schema) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def main(arguments: list[str]) -> int:

@@ -38,6 +38,7 @@ _NUMBER_KEYS = (
     "elapsed_s",
     "budget_s",
     "reason",
+    "quarantined",
     "worker_states",
 )
 
@@ -65,7 +66,10 @@ def status_table(statuses: Sequence[HostStatus]) -> str:
 
 
 def worker_table(status: HostStatus) -> str:
-    """Return the table of one host's workers: the unit, since when, attempts and occupancy of each."""
+    """Return the table of one host's workers: the unit, since when, attempts and occupancy of each.
+
+    Below it stand the units in quarantine, where there are any.
+    """
     state = status.state
     if state is None:
         return ""
@@ -76,7 +80,11 @@ def worker_table(status: HostStatus) -> str:
         busy = percent(worker.busy_s / span_s) if span_s > 0 else "-"
         unit = "-" if worker.unit is None else visible(worker.unit, limit=60)
         rows.append((worker.worker, unit, since, worker.attempts, busy))
-    return tabulate(rows, headers=("worker", "unit", "since", "attempts", "occupancy"), disable_numparse=True)
+    table = tabulate(rows, headers=("worker", "unit", "since", "attempts", "occupancy"), disable_numparse=True)
+    if state.quarantined:
+        names = ", ".join(visible(unit, limit=60) for unit in state.quarantined)
+        table += f"\n{style('in quarantine', WARN)}, they time out again and again: {names}"
+    return table
 
 
 def status_json(statuses: Sequence[HostStatus]) -> dict[str, object]:
@@ -205,6 +213,7 @@ def _numbers(state: State) -> dict[str, object]:
         "elapsed_s": round(state.elapsed_s, 3),
         "budget_s": state.budget_s,
         "reason": state.reason,
+        "quarantined": list(state.quarantined),
         "worker_states": [
             {
                 "worker": worker.worker,

@@ -5,9 +5,10 @@ It is shipped as a zipapp (`sltfleet.app.archive`), needs nothing but python3 >=
 
 pure:
 - `messages`: what the core is told (events) and what it asks for (actions).
-- `schedule`: which unit comes next.
-- `dispatch`: the core; `phases`: the parts of a run's life; `slots`: what one worker does at the moment; `tally`: the
-  counts.
+- `schedule`: which unit comes next; `passes`: the order of each pass; `knowledge`: what is known of each unit.
+- `dispatch`: the core; `phases`: the parts of a run's life; `slots`: what one worker does at the moment; `endings`:
+  how an attempt is ended before its time; `memory`: whether there is memory for another one; `tally`: the counts;
+  `records`: the journal's events.
 - `verdicts`: from what an attempt left behind to its outcome and its cases.
 
 shell:
@@ -15,7 +16,8 @@ shell:
 - `collect`: reading what a verdict needs; `outputs`: the attempts' output files; `artifacts`: which outputs are kept.
 - `reporter`: what a person can see: journal and state file; `journal`, `files`: writing so that a reader never sees
   half a line or half a file; `snapshot` (pure): the state file's content.
-- `sampler`, `processes`, `linux`: /proc, cgroups, process identities, the few system calls that Python has not.
+- `sampler`, `footprint`, `processes`, `linux`: /proc, cgroups, process identities, the few system calls that Python
+  has not.
 - `units`, `tree`, `views`: what is run, and where.
 - `launch`, `stop`: the commands; `paths`: where everything lies; `__main__`: the command line.
 """

@@ -2,16 +2,19 @@
 
 It keeps every worker busy until the budget ends: a worker whose attempt is over gets the next one in the same breath.
 What runs too long is asked to end (SIGTERM to its process group) and then made to (SIGKILL); at the budget's end, on a
-stop and on fail-fast that happens to everything that runs, and such attempts are `cut`: no verdict. An attempt that
-ended by itself keeps its verdict, however late its exit is told.
+stop and on fail-fast that happens to everything that runs, and such attempts are `cut`: no verdict. What uses too much
+memory is killed at once. An attempt that ended by itself keeps its verdict, however late its exit is told.
 """
 
 from __future__ import annotations
 
-import signal
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Set, Tuple
 
+from sltfleet.runner import records
 from sltfleet.runner import slots as st
+from sltfleet.runner.endings import CUT_KILL_AFTER_S, ask_to_end, kill, kill_over_limit
+from sltfleet.runner.knowledge import Knowledge
+from sltfleet.runner.memory import Memory
 from sltfleet.runner.messages import (
     Action,
     Attempt,
@@ -19,10 +22,10 @@ from sltfleet.runner.messages import (
     Event,
     Exited,
     Finish,
+    MemoryChecked,
     Record,
     SampleTaken,
     Settle,
-    SignalGroup,
     Spawn,
     SpawnFailed,
     Started,
@@ -31,16 +34,13 @@ from sltfleet.runner.messages import (
     WriteState,
 )
 from sltfleet.runner.phases import Config, Live, Over, Phase, Stopping
-from sltfleet.runner.schedule import Assignment, Scheduler
+from sltfleet.runner.schedule import Assignment, Scheduler, Wait
 from sltfleet.runner.slots import Slot, busy_within
 from sltfleet.runner.tally import Tally
-from sltfleet.runner.verdicts import Cause, CutShort, TimedOut, Verdict, conclude
+from sltfleet.runner.verdicts import Cause, CutShort, Displaced, OomKilled, TimedOut, Verdict, conclude
 from sltfleet.wire import events as wire
 from sltfleet.wire import outcome as outcomes
 from sltfleet.wire.state import WorkerState
-
-#: When the run ends, SIGKILL follows SIGTERM after at most this: the budget is the budget.
-CUT_KILL_AFTER_S = 1.0
 
 #: A process that SIGKILL does not end within this (it hangs in the kernel) no longer holds up the end of the run.
 GIVE_UP_AFTER_S = 10.0
@@ -49,15 +49,31 @@ GIVE_UP_AFTER_S = 10.0
 BACKOFF_S = 0.25
 BACKOFF_MAX_S = 5.0
 
+#: A worker for whose next attempt there is no memory asks again after this, and whenever an attempt ends.
+WAIT_S = 0.5
+
 
 class Dispatcher:
     """Decides what every worker does. `now` is always in seconds on the run's clock."""
 
-    def __init__(self, config: Config, scheduler: Scheduler) -> None:
+    def __init__(
+        self,
+        config: Config,
+        scheduler: Scheduler,
+        knowledge: Optional[Knowledge] = None,
+        memory: Optional[Memory] = None,
+    ) -> None:
+        """`knowledge` should be the scheduler's own, so that what is learned here is known there."""
         self._config = config
         self._scheduler = scheduler
+        self.knowledge = knowledge or Knowledge()
+        self._memory = memory or Memory(self.knowledge)
         self._slots = [Slot(worker) for worker in range(config.workers)]
         self._attempts = 0
+        #: What was handed out and is not over, by the attempt's number.
+        self._assigned: Dict[int, Assignment] = {}
+        #: Workers for whose next attempt there is no memory.
+        self._waiting: Set[int] = set()
         self.phase: Phase = Live()
         self.tally = Tally()
         self.sample: Optional[SampleTaken] = None
@@ -86,19 +102,7 @@ class Dispatcher:
 
     def worker_states(self, now: float) -> Tuple[WorkerState, ...]:
         """What every worker does, and has done until `now`."""
-        states: List[WorkerState] = []
-        for slot in self._slots:
-            busy = slot.state if isinstance(slot.state, st.Busy) else None
-            states.append(
-                WorkerState(
-                    worker=slot.worker,
-                    unit=busy.attempt.unit if busy else None,
-                    since_s=busy.since_s if busy else None,
-                    attempts=slot.attempts,
-                    busy_s=slot.busy_until(now, self._config.budget_s),
-                )
-            )
-        return tuple(states)
+        return records.worker_states(self._slots, now, self._config.budget_s)
 
     def next_deadline(self) -> Optional[float]:
         """When the next Tick is due at the latest; None where none is."""
@@ -121,6 +125,8 @@ class Dispatcher:
             return self._tick(now)
         if isinstance(event, SampleTaken):
             return self._sampled(event, now)
+        if isinstance(event, MemoryChecked):
+            return self._memory_checked(event, now)
         if isinstance(event, SpawnFailed):
             return self._spawn_failed(event, now)
         if isinstance(event, StopRequested):
@@ -143,22 +149,10 @@ class Dispatcher:
         assert isinstance(slot.state, st.Starting)
         slot.start_failures = 0
         self.trouble = ""
-        actions: List[Action] = [
-            Record(
-                wire.AttemptStarted(
-                    t=now,
-                    attempt=attempt.number,
-                    unit=attempt.unit,
-                    worker=attempt.worker,
-                    pass_number=attempt.pass_number,
-                    seed=attempt.seed,
-                    pid=event.pid,
-                )
-            )
-        ]
-        slot.state = st.Running(attempt, event.pid, now, now + self._config.timeout_s)
+        actions: List[Action] = [Record(records.attempt_started(attempt, event.pid, now))]
+        slot.state = st.Running(attempt, event.pid, now, now + attempt.timeout_s)
         if isinstance(self.phase, Stopping):  # it was on its way when the run's end was decided
-            actions += self._end(slot, CutShort(self.phase.reason), now)
+            actions += ask_to_end(slot, CutShort(self.phase.reason), now, self._config.kill_after_s)
         return actions
 
     def _spawn_failed(self, event: SpawnFailed, now: float) -> List[Action]:
@@ -166,22 +160,11 @@ class Dispatcher:
         slot = self._slots[attempt.worker]
         slot.attempts += 1
         self.trouble = event.message
-        finished = wire.AttemptFinished(
-            t=now,
-            attempt=attempt.number,
-            unit=attempt.unit,
-            worker=attempt.worker,
-            pass_number=attempt.pass_number,
-            seed=attempt.seed,
-            outcome=outcomes.INFRA,
-            duration_s=0.0,
-            message=event.message,
-        )
+        finished = records.not_started(attempt, event.message, now)
         self.tally.add(finished)
+        self._memory.ended(attempt.number)
         actions: List[Action] = [Settle(finished)]
-        actions += self._passes_over(
-            self._scheduler.not_started(Assignment(attempt.unit, attempt.pass_number, attempt.seed)), now
-        )
+        actions += self._passes_over(self._scheduler.not_started(self._assigned.pop(attempt.number)), now)
         pause_s = min(BACKOFF_MAX_S, BACKOFF_S * 2.0**slot.start_failures)
         slot.start_failures = min(slot.start_failures + 1, 16)
         slot.state = st.BackingOff(due_s=now + pause_s)
@@ -195,26 +178,29 @@ class Dispatcher:
         state = slot.state
         if not isinstance(state, st.Busy) or state.attempt != attempt:
             return []  # it was given up: its end has been recorded
-        cause = None if isinstance(state, st.Running) else state.cause
+        cause: Optional[Cause] = None
+        if not isinstance(state, st.Running):
+            cause = state.cause
+        elif event.oom_killed:
+            cause = OomKilled()
         verdict = conclude(event.verdict, attempt.unit, event.exit_code, event.signal, cause)
-        finished = _finished(attempt, now, state.since_s, verdict, event)
-        actions = self._settle(slot, finished)
+        finished = records.attempt_finished(attempt, now, state.since_s, verdict, event)
+        actions = self._settle(slot, finished, displaced=isinstance(cause, Displaced))
         enough = self._config.fail_fast is not None and self.tally.bad >= self._config.fail_fast
         if enough and isinstance(self.phase, Live):
             slot.state = st.Idle()
             return actions + self._stop("fail-fast", now)
-        return actions + self._assign(slot, now)
+        return actions + self._assign(slot, now) + self._assign_waiting(now)
 
     def _tick(self, now: float) -> List[Action]:
         actions: List[Action] = []
         for slot in self._slots:
             state = slot.state
             if isinstance(state, st.Running) and now >= state.due_s:
-                actions += self._end(slot, TimedOut(self._config.timeout_s), now)
+                actions += ask_to_end(slot, TimedOut(state.attempt.timeout_s), now, self._config.kill_after_s)
             elif isinstance(state, st.Ending) and now >= state.due_s:
-                slot.state = st.Killed(state.attempt, state.pid, state.since_s, state.cause)
-                actions.append(SignalGroup(state.pid, signal.SIGKILL))
-            elif isinstance(state, st.BackingOff) and now >= state.due_s:
+                actions += kill(slot, state.cause)
+            elif isinstance(state, (st.BackingOff, st.Waiting)) and now >= state.due_s:
                 actions += self._assign(slot, now)
         if isinstance(self.phase, Live) and now >= self._config.budget_s:
             actions += self._stop("budget", now)
@@ -224,74 +210,86 @@ class Dispatcher:
 
     def _sampled(self, event: SampleTaken, now: float) -> List[Action]:
         self.sample = event
-        return [
-            Record(
-                wire.Sample(
-                    t=now,
-                    cpu_percent=event.cpu_percent,
-                    memory_available_bytes=event.memory_available_bytes,
-                    active=self.active,
-                    runner_rss_bytes=event.runner_rss_bytes,
-                    runner_cpu_s=event.runner_cpu_s,
-                )
-            )
-        ]
+        return [Record(records.sample(event, self.active, now))]
+
+    def _memory_checked(self, event: MemoryChecked, now: float) -> List[Action]:
+        """End what uses more than it may, or the youngest attempt where the host runs short of memory."""
+        self._memory.checked(event.available_bytes)
+        actions = kill_over_limit(self._slots, event.used_bytes, self._memory.limit_bytes)
+        youngest = self._memory.to_displace(self._slots) if isinstance(self.phase, Live) else None
+        if youngest is not None:
+            actions += kill(youngest, Displaced(event.available_bytes))
+        return actions + self._assign_waiting(now)
 
     # --- workers -----------------------------------------------------------------------------------------------------
 
     def _assign(self, slot: Slot, now: float) -> List[Action]:
         """Give a free worker its next attempt, or let it leave."""
+        self._waiting.discard(slot.worker)
         if isinstance(self.phase, Stopping):
             return self._leave(slot, self.phase.reason, now)
         remaining_s = self._config.budget_s - now
         if remaining_s <= 0:
             slot.state = st.Idle()  # the Tick that ends the budget is due
             return []
-        assignment = self._scheduler.next_unit(slot.worker, now, remaining_s)
+        assignment = self._scheduler.next_unit(slot.worker, now, remaining_s, self._memory.admits)
         if assignment is None:
             return self._leave(slot, self._config.exhausted, now)
+        if isinstance(assignment, Wait):
+            slot.state = st.Waiting(due_s=now + WAIT_S)
+            self._waiting.add(slot.worker)
+            return []
         self._attempts += 1
-        attempt = Attempt(self._attempts, assignment.unit, slot.worker, assignment.pass_number, assignment.seed)
+        attempt = Attempt(
+            self._attempts,
+            assignment.unit,
+            slot.worker,
+            assignment.pass_number,
+            assignment.seed,
+            self.knowledge.timeout_s(assignment.unit),
+        )
         slot.state = st.Starting(attempt)
+        self._assigned[attempt.number] = assignment
+        self._memory.started(attempt.number, attempt.unit)
         return [Spawn(attempt, remaining_s, ahead=assignment.pass_number > self._scheduler.oldest_pass)]
 
-    def _end(self, slot: Slot, cause: Cause, now: float) -> List[Action]:
-        """Ask the worker's attempt to end. One that is being ended already only gets less time for it."""
-        state = slot.state
-        after_s = self._config.kill_after_s
-        if isinstance(cause, CutShort):
-            after_s = min(after_s, CUT_KILL_AFTER_S)
-        if isinstance(state, st.Running):
-            slot.state = st.Ending(state.attempt, state.pid, state.since_s, cause, now + after_s)
-            return [SignalGroup(state.pid, signal.SIGTERM)]
-        if isinstance(state, st.Ending):
-            due_s = min(state.due_s, now + after_s)
-            slot.state = st.Ending(state.attempt, state.pid, state.since_s, state.cause, due_s)
-        return []
+    def _assign_waiting(self, now: float) -> List[Action]:
+        """Ask again for the workers that wait for memory, until there is none for one of them."""
+        actions: List[Action] = []
+        for worker in sorted(self._waiting):
+            actions += self._assign(self._slots[worker], now)
+            if worker in self._waiting:
+                break
+        return actions
 
-    def _settle(self, slot: Slot, finished: wire.AttemptFinished) -> List[Action]:
+    def _settle(self, slot: Slot, finished: wire.AttemptFinished, displaced: bool = False) -> List[Action]:
         slot.attempts += 1
         slot.busy_s += busy_within(finished.t - finished.duration_s, finished.t, self._config.budget_s)
         self.tally.add(finished)
         actions: List[Action] = [Settle(finished)]
-        if finished.outcome != outcomes.CUT:
-            assignment = Assignment(finished.unit, finished.pass_number, finished.seed)
+        actions += [Record(note) for note in self._learn(finished)]
+        self._memory.ended(finished.attempt)
+        assignment = self._assigned.pop(finished.attempt)
+        if displaced:
+            self._scheduler.put_back(assignment)
+        elif finished.outcome != outcomes.CUT:
             actions += self._passes_over(self._scheduler.finished(assignment), finished.t)
         return actions
+
+    def _learn(self, finished: wire.AttemptFinished) -> List[wire.Event]:
+        """Learn from an attempt, and tell where that puts its unit into quarantine or lets it out."""
+        unit = finished.unit
+        before = unit in self.knowledge.quarantined
+        self.knowledge.learn(finished)
+        after = unit in self.knowledge.quarantined
+        return [records.quarantine(unit, self.knowledge.timeouts(unit), finished.t)] if before != after else []
 
     def _passes_over(self, numbers: Tuple[int, ...], now: float) -> List[Action]:
         return [Record(wire.PassFinished(t=now, pass_number=number, units=self._config.units)) for number in numbers]
 
     def _leave(self, slot: Slot, reason: str, now: float) -> List[Action]:
         slot.state = st.Left()
-        stopped = wire.WorkerStopped(
-            t=now,
-            worker=slot.worker,
-            lifetime_s=busy_within(slot.started_s, now, self._config.budget_s),
-            busy_s=slot.busy_s,
-            attempts=slot.attempts,
-            reason=reason,
-        )
+        stopped = records.worker_stopped(slot, reason, now, self._config.budget_s)
         actions: List[Action] = [Record(stopped)]
         if all(isinstance(other.state, st.Left) for other in self._slots):
             actions += self._finish(reason, now)
@@ -306,10 +304,11 @@ class Dispatcher:
         self.phase = Stopping(reason, now + CUT_KILL_AFTER_S + GIVE_UP_AFTER_S)
         actions: List[Action] = [WriteState()]
         for slot in self._slots:
-            if isinstance(slot.state, (st.Idle, st.BackingOff)):
+            if isinstance(slot.state, (st.Idle, st.BackingOff, st.Waiting)):
+                self._waiting.discard(slot.worker)
                 actions += self._leave(slot, reason, now)
             else:
-                actions += self._end(slot, CutShort(reason), now)
+                actions += ask_to_end(slot, CutShort(reason), now, self._config.kill_after_s)
         return actions
 
     def _give_up(self, reason: str, now: float) -> List[Action]:
@@ -320,7 +319,9 @@ class Dispatcher:
             if isinstance(state, st.Busy):
                 cause = CutShort(reason) if isinstance(state, st.Running) else state.cause
                 verdict = conclude(Verdict(outcomes.FAIL), state.attempt.unit, None, None, cause)
-                actions += self._settle(slot, _finished(state.attempt, now, state.since_s, verdict, None))
+                actions += self._settle(
+                    slot, records.attempt_finished(state.attempt, now, state.since_s, verdict, None)
+                )
                 text = f"process {state.pid} could not be ended: {state.attempt.unit}"
                 actions.append(Record(wire.Note(t=now, text=text)))
                 actions += self._leave(slot, reason, now)
@@ -337,25 +338,3 @@ class Dispatcher:
             covered=self.tally.covered,
         )
         return [Record(finished), WriteState(), Finish(reason)]
-
-
-def _finished(
-    attempt: Attempt, now: float, since_s: float, verdict: Verdict, exited: Optional[Exited]
-) -> wire.AttemptFinished:
-    return wire.AttemptFinished(
-        t=now,
-        attempt=attempt.number,
-        unit=attempt.unit,
-        worker=attempt.worker,
-        pass_number=attempt.pass_number,
-        seed=attempt.seed,
-        outcome=verdict.outcome,
-        duration_s=now - since_s,
-        exit_code=exited.exit_code if exited else None,
-        signal=exited.signal if exited else None,
-        passed=verdict.passed,
-        failed=verdict.failed,
-        message=verdict.message,
-        rusage=exited.rusage if exited else wire.Rusage(),
-        survivors=exited.survivors if exited else 0,
-    )

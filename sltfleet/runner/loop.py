@@ -19,6 +19,7 @@ from sltfleet.runner.artifacts import Artifacts
 from sltfleet.runner.collect import Collector
 from sltfleet.runner.dispatch import Dispatcher
 from sltfleet.runner.files import make_folder
+from sltfleet.runner.footprint import Footprint, OomKills
 from sltfleet.runner.messages import (
     Action,
     Attempt,
@@ -55,6 +56,9 @@ SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 SAMPLE_EVERY_S = 1.0
 STATE_EVERY_S = 1.0
 
+#: A test may fill gigabytes in a second; reading what is left takes 30 µs.
+MEMORY_EVERY_S = 0.25
+
 #: How often the outputs' sizes are looked at: as a rule, and while one grows fast.
 WATCH_EVERY_S = 0.1
 WATCH_FAST_S = 0.02
@@ -88,6 +92,8 @@ class Loop:
         self._spawner = Spawner(spec, paths, environment)
         self._orphans = Orphans(paths.root)
         self._sampler = Sampler()
+        self._footprint = Footprint()
+        self._oom_kills = OomKills()
         #: The running attempts by pid, and what collects their verdicts.
         self._running: Dict[int, Tuple[Attempt, Collector]] = {}
         #: What attempts that are over printed, until it is kept.
@@ -95,7 +101,7 @@ class Loop:
         #: Actions that may wait until the workers are busy again.
         self._deferred: List[Action] = []
         self._zero = 0.0
-        self._next_sample = self._next_state = self._next_watch = 0.0
+        self._next_sample = self._next_state = self._next_watch = self._next_memory = 0.0
         self._finished = False
         self._more_to_reap = False
 
@@ -106,6 +112,7 @@ class Loop:
         self._next_sample, self._next_state = SAMPLE_EVERY_S, 0.0
         self._reporter.started(cores, memory_bytes, notes)
         try:
+            self._check_memory(0.0)
             self._handle(Begin(), 0.0)
             self._settle_down()
             while not self._finished:
@@ -136,7 +143,7 @@ class Loop:
         self._settle_down()
 
     def _next_wake(self) -> float:
-        times = [self._next_sample, self._next_state, self._next_watch]
+        times = [self._next_sample, self._next_state, self._next_watch, self._next_memory]
         deadline = self._dispatcher.next_deadline()
         if deadline is not None:
             times.append(deadline)
@@ -145,8 +152,11 @@ class Loop:
     def _settle_down(self) -> None:
         """Everything that can wait until the workers are busy again."""
         now = self._now()
+        if now >= self._next_memory:
+            self._check_memory(now)
         if now >= self._next_sample and not isinstance(self._dispatcher.phase, Over):
             self._next_sample = now + SAMPLE_EVERY_S
+            self._oom_kills.forget()
             sample = self._sampler.take()
             if sample is not None:
                 self._handle(sample, now)
@@ -169,6 +179,13 @@ class Loop:
         if now >= self._next_state:
             self._next_state = now + STATE_EVERY_S
             self._reporter.write_state(now)
+
+    def _check_memory(self, now: float) -> None:
+        self._next_memory = now + MEMORY_EVERY_S
+        groups = self._running if self._spec.limits.memory_limit_bytes is not None else ()
+        checked = self._footprint.check(groups)
+        if checked is not None:
+            self._handle(checked, now)
 
     # --- doing what the dispatcher says ------------------------------------------------------------------------------
 
@@ -228,10 +245,11 @@ class Loop:
             code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
             verdict = collector.collect(code, self._outputs.current(attempt.worker))
             self._taken[attempt.number] = self._outputs.take(attempt.worker, reusable=not survivors)
+            number = os.WTERMSIG(status) if code is None else None
             exited = Exited(
                 attempt=attempt,
                 exit_code=code,
-                signal=os.WTERMSIG(status) if code is None else None,
+                signal=number,
                 verdict=verdict,
                 rusage=wire.Rusage(
                     user_s=usage.ru_utime,
@@ -242,6 +260,7 @@ class Loop:
                     involuntary_switches=usage.ru_nivcsw,
                 ),
                 survivors=survivors,
+                oom_killed=number == signal.SIGKILL and self._oom_kills.take(),
             )
             self._handle(exited, now)
         if strays:

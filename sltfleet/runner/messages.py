@@ -8,7 +8,7 @@ Times are seconds on the run's clock, which starts at 0 when the first worker st
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Optional, Union
+from typing import Dict, Optional, Union
 
 from sltfleet.runner.verdicts import Verdict
 from sltfleet.wire import events as wire
@@ -16,13 +16,14 @@ from sltfleet.wire import events as wire
 
 @dataclass(frozen=True)
 class Attempt:
-    """One execution of a unit by a worker."""
+    """One execution of a unit by a worker, which may take `timeout_s`."""
 
     number: int
     unit: str
     worker: int
     pass_number: int
     seed: int
+    timeout_s: float
 
 
 # --- events ---------------------------------------------------------------------------------------------------------
@@ -53,7 +54,8 @@ class SpawnFailed:
 class Exited:
     """An attempt's main process was reaped. Exactly one of `exit_code` and `signal` is set.
 
-    `verdict` is what the attempt left behind says; the dispatcher knows whether that still counts.
+    `verdict` is what the attempt left behind says; the dispatcher knows whether that still counts. `oom_killed`: the
+    kernel has just killed a process for want of memory, and this one got a SIGKILL.
     """
 
     attempt: Attempt
@@ -62,6 +64,7 @@ class Exited:
     verdict: Verdict
     rusage: wire.Rusage = field(default_factory=wire.Rusage)
     survivors: int = 0
+    oom_killed: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,15 @@ class SampleTaken:
     runner_cpu_s: float
 
 
-Event = Union[Begin, Started, SpawnFailed, Exited, Tick, StopRequested, SampleTaken]
+@dataclass(frozen=True)
+class MemoryChecked:
+    """What is left of the host's memory, and what the attempts use, by process group; empty where nobody asks."""
+
+    available_bytes: int
+    used_bytes: Dict[int, int] = field(default_factory=dict)
+
+
+Event = Union[Begin, Started, SpawnFailed, Exited, Tick, StopRequested, SampleTaken, MemoryChecked]
 
 
 # --- actions --------------------------------------------------------------------------------------------------------

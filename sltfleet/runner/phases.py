@@ -13,7 +13,6 @@ class Config:
     workers: int
     units: int
     budget_s: float
-    timeout_s: float
     kill_after_s: float
     fail_fast: Optional[int] = None
     exhausted: str = "passes"

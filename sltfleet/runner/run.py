@@ -14,9 +14,11 @@ from typing import Sequence
 from sltfleet.runner import linux, sampler
 from sltfleet.runner.dispatch import Dispatcher
 from sltfleet.runner.files import write_file
+from sltfleet.runner.knowledge import Knowledge
 from sltfleet.runner.listing import read_listing
 from sltfleet.runner.locks import try_lock
 from sltfleet.runner.loop import Loop
+from sltfleet.runner.memory import Memory, default_reserve_bytes
 from sltfleet.runner.paths import ProjectPaths, RunPaths
 from sltfleet.runner.phases import Config
 from sltfleet.runner.processes import own_identity
@@ -46,22 +48,29 @@ def run(run_dir: str) -> int:
         notes += ("this host has no PR_SET_CHILD_SUBREAPER: daemons that tests leave behind are not found",)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SLTFLEET_")}
     units = resolved.units
-    loop = Loop(spec, paths, identity, units, make_dispatcher(spec, tuple(unit.id for unit in units)), environment)
-    loop.run(notes, sampler.cores(), sampler.memory_bytes())
+    memory_bytes = sampler.memory_bytes()
+    dispatcher = make_dispatcher(spec, tuple(unit.id for unit in units), memory_bytes)
+    loop = Loop(spec, paths, identity, units, dispatcher, environment)
+    loop.run(notes, sampler.cores(), memory_bytes)
     os.close(lock)
     return 0
 
 
-def make_dispatcher(spec: Spec, units: Sequence[str]) -> Dispatcher:
-    """Return the dispatcher for a spec and the ids of its units."""
-    scheduler = PassScheduler(units, spec.seed, spec.history, 1 if spec.once else spec.passes)
+def make_dispatcher(spec: Spec, units: Sequence[str], memory_bytes: int) -> Dispatcher:
+    """Return the dispatcher for a spec and the ids of its units, on a host with so much memory (0: unknown)."""
+    limits = spec.limits
+    history = {unit: spec.history[unit] for unit in units if unit in spec.history}
+    knowledge = Knowledge(history, limits)
+    reserve_bytes = limits.memory_reserve_bytes
+    if reserve_bytes is None:
+        reserve_bytes = default_reserve_bytes(memory_bytes)
     config = Config(
         workers=spec.workers,
         units=len(units),
         budget_s=spec.budget_s,
-        timeout_s=spec.limits.timeout_s,
-        kill_after_s=spec.limits.kill_after_s,
+        kill_after_s=limits.kill_after_s,
         fail_fast=spec.fail_fast,
         exhausted="once" if spec.once else "passes",
     )
-    return Dispatcher(config, scheduler)
+    scheduler = PassScheduler(units, spec.seed, knowledge, 1 if spec.once else spec.passes)
+    return Dispatcher(config, scheduler, knowledge, Memory(knowledge, reserve_bytes, limits.memory_limit_bytes))

@@ -78,10 +78,10 @@ def parse_limit_bytes(text: str) -> Optional[int]:
 def cores() -> float:
     """Return how many cores this process may use: its affinity, and every cgroup's quota above it."""
     limits = [float(len(os.sched_getaffinity(0)))]
-    for folder in _cgroup_folders("cpu"):
-        quota = parse_cpu_max(_read(os.path.join(folder, "cpu.max")))
+    for folder in cgroup_folders("cpu"):
+        quota = parse_cpu_max(read_text(os.path.join(folder, "cpu.max")))
         if quota is None:
-            v1 = [_read(os.path.join(folder, "cpu.cfs_" + name)).strip() for name in ("quota_us", "period_us")]
+            v1 = [read_text(os.path.join(folder, "cpu.cfs_" + name)).strip() for name in ("quota_us", "period_us")]
             quota = parse_cpu_max(" ".join(v1))
         if quota is not None:
             limits.append(quota)
@@ -90,10 +90,10 @@ def cores() -> float:
 
 def memory_bytes() -> int:
     """Return the memory that this process may use: the machine's, or less where a cgroup says so. 0: unknown."""
-    limits = [parse_meminfo(_read("/proc/meminfo")).get("MemTotal", 0)]
-    for folder in _cgroup_folders("memory"):
+    limits = [parse_meminfo(read_text("/proc/meminfo")).get("MemTotal", 0)]
+    for folder in cgroup_folders("memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):
-            limit = parse_limit_bytes(_read(os.path.join(folder, name)))
+            limit = parse_limit_bytes(read_text(os.path.join(folder, name)))
             if limit is not None:
                 limits.append(limit)
     return min(limits)
@@ -103,18 +103,18 @@ class Sampler:
     """Takes samples; the CPU's is the mean since the one before."""
 
     def __init__(self) -> None:
-        self._before: Optional[CpuTimes] = parse_cpu_times(_read("/proc/stat"))
+        self._before: Optional[CpuTimes] = parse_cpu_times(read_text("/proc/stat"))
         self._page_bytes = os.sysconf("SC_PAGE_SIZE")
 
     def take(self) -> Optional[SampleTaken]:
         """Return a sample, None where /proc does not tell."""
-        times = parse_cpu_times(_read("/proc/stat"))
+        times = parse_cpu_times(read_text("/proc/stat"))
         before, self._before = self._before, times
-        memory = parse_meminfo(_read("/proc/meminfo"))
+        memory = parse_meminfo(read_text("/proc/meminfo"))
         if times is None or before is None or "MemAvailable" not in memory:
             return None
         span = times.total - before.total
-        statm = _read("/proc/self/statm").split()
+        statm = read_text("/proc/self/statm").split()
         return SampleTaken(
             cpu_percent=round(100.0 * max(0, times.busy - before.busy) / span, 2) if span > 0 else 0.0,
             memory_available_bytes=memory["MemAvailable"],
@@ -123,9 +123,9 @@ class Sampler:
         )
 
 
-def _cgroup_folders(controller: str) -> Iterator[str]:
+def cgroup_folders(controller: str) -> Iterator[str]:
     """Yield the folders of this process' cgroup and all above it, for v2 and for a controller of v1."""
-    paths = parse_cgroups(_read("/proc/self/cgroup"))
+    paths = parse_cgroups(read_text("/proc/self/cgroup"))
     roots: Tuple[Tuple[str, str], ...] = (
         ("/sys/fs/cgroup", paths.get("", "/")),
         (f"/sys/fs/cgroup/{controller}", paths.get(controller, "/")),
@@ -136,7 +136,8 @@ def _cgroup_folders(controller: str) -> Iterator[str]:
             yield os.path.join(root, *parts[:depth])
 
 
-def _read(path: str) -> str:
+def read_text(path: str) -> str:
+    """Return what a file of the kernel says, "" where it cannot be read."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()

@@ -1,34 +1,62 @@
 """Which unit a free worker gets next.
 
-The dispatcher knows a scheduler only by the Protocol `Scheduler`. `PassScheduler` hands out pass after pass: the first
-in an order that finds failures early (failed before, then never tested, then passed before; inside each group the
-longest expected first, so that no long unit is left for the end), every later one newly shuffled. Workers flow from
-one pass into the next: nobody waits for a straggler. Pure: no clock, no I/O; the same seed gives the same plan.
+The dispatcher knows a scheduler only by the Protocol `Scheduler`. `PassScheduler` hands out pass after pass, in the
+orders of `passes`, by what `knowledge` knows. Workers flow from one pass into the next: nobody waits for a straggler.
+Towards the end of the budget only units that still fit into it are handed out, as long as there are any. Pure: no
+clock, no I/O; the same seed, units, history and durations give the same plan. The rules and their reasons are in
+docs/decisions/007-what-comes-next.md.
 """
 
 from __future__ import annotations
 
-import hashlib
-import random
+from collections import deque
 from dataclasses import dataclass
-from typing import Container, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import Callable, Deque, Dict, List, Optional, Protocol, Sequence, Tuple, Union
 
-from sltfleet.wire.spec import UnitHistory
+from sltfleet.runner.knowledge import Knowledge
+from sltfleet.runner.passes import (
+    QUARANTINE_EVERY,
+    Aside,
+    Entry,
+    Judgement,
+    Pass,
+    first_order,
+    later_order,
+    seed_of_pass,
+)
 
 #: So often a unit that could not be started goes back into its pass.
 START_TRIES = 3
 
-#: A unit of which nothing is known: never tested.
-UNKNOWN = UnitHistory(rank=1)
+#: A unit of the first pass that does not fit is tried nevertheless while this part of its duration is left: coverage
+#: is what a run owes first, and durations vary.
+CHANCE = 0.5
+
+#: When memory is short so many units are asked about before the worker is told to wait.
+LOOK_AHEAD = 256
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """A unit handed out in a pass, with that pass's seed."""
+    """A unit handed out in a pass, with that pass's seed. `extra`: it does not count for the pass."""
 
     unit: str
     pass_number: int
     seed: int
+    extra: bool = False
+
+
+@dataclass(frozen=True)
+class Wait:
+    """There is no unit at the moment that may be started; there will be one."""
+
+
+Choice = Union[Assignment, Wait, None]
+
+
+def everything(_unit: str) -> bool:
+    """Admit every unit."""
+    return True
 
 
 class Scheduler(Protocol):
@@ -46,10 +74,11 @@ class Scheduler(Protocol):
     def oldest_pass(self) -> int:
         """The oldest pass that is not complete."""
 
-    def next_unit(self, worker: int, now: float, remaining_s: float, /) -> Optional[Assignment]:
+    def next_unit(self, worker: int, now: float, remaining_s: float, admits: Callable[[str], bool], /) -> Choice:
         """Hand out a unit to `worker`; None where there will never be one again for it.
 
-        `now` is on the run's clock, `remaining_s` is what is left of the budget.
+        `now` is on the run's clock, `remaining_s` is what is left of the budget; `admits` says whether there is memory
+        for a unit. Wait is answered only while other attempts run.
         """
 
     def finished(self, assignment: Assignment) -> Tuple[int, ...]:
@@ -58,50 +87,8 @@ class Scheduler(Protocol):
     def not_started(self, assignment: Assignment) -> Tuple[int, ...]:
         """The unit could not be started. Returns the passes that are complete now that it is given up."""
 
-
-def seed_of_pass(seed: int, pass_number: int) -> int:
-    """Return the seed of a pass: the run's own for the first, 31 bits derived from it for each later one."""
-    if pass_number == 1:
-        return seed
-    digest = hashlib.sha256(f"{seed}/{pass_number}".encode("ascii")).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
-
-
-def first_order(units: Sequence[str], history: Mapping[str, UnitHistory], seed: int) -> List[str]:
-    """Return the units in the order of the first pass."""
-    shuffled = shuffled_order(units, seed)
-
-    def key(unit: str) -> Tuple[int, bool, float]:
-        known = history.get(unit, UNKNOWN)
-        return known.rank, known.expected_s is None, -(known.expected_s or 0.0)
-
-    return sorted(shuffled, key=key)
-
-
-def shuffled_order(units: Sequence[str], seed: int) -> List[str]:
-    """Return the units in the random order that `seed` stands for."""
-    order = sorted(units)
-    random.Random(seed).shuffle(order)
-    return order
-
-
-class _Pass:
-    """One traversal of all units: what is still to be handed out, and how many are not over yet."""
-
-    def __init__(self, number: int, seed: int, order: Sequence[str]) -> None:
-        self.number = number
-        self.seed = seed
-        #: The next unit is the last element, so that taking it is cheap.
-        self.pending = list(reversed(order))
-        self.unfinished = len(order)
-        self.tries: Dict[str, int] = {}
-
-    def take(self, avoid: Container[str]) -> Optional[str]:
-        """Remove and return the first pending unit that is not in `avoid`."""
-        for index in range(len(self.pending) - 1, -1, -1):
-            if self.pending[index] not in avoid:
-                return self.pending.pop(index)
-        return None
+    def put_back(self, assignment: Assignment) -> None:
+        """The unit's attempt was stopped for want of memory: it comes again in its pass."""
 
 
 class PassScheduler:
@@ -113,27 +100,34 @@ class PassScheduler:
     """
 
     def __init__(
-        self,
-        units: Sequence[str],
-        seed: int,
-        history: Optional[Mapping[str, UnitHistory]] = None,
-        passes: Optional[int] = None,
+        self, units: Sequence[str], seed: int, knowledge: Optional[Knowledge] = None, passes: Optional[int] = None
     ) -> None:
         if not units:
             raise ValueError("a schedule needs a unit")
         self._units = tuple(units)
         self._seed = seed
-        self._history = history or {}
+        self._knowledge = knowledge or Knowledge()
         self._limit = passes
         #: The passes that are not complete, by number, and the number of the newest one ever opened.
-        self._open: Dict[int, _Pass] = {}
+        self._open: Dict[int, Pass] = {}
         self._newest = 0
         #: The oldest pass that may have pending units.
         self._front = 1
-        #: How many attempts of a unit run.
+        #: How many attempts of a unit run, and how many units in quarantine do.
         self._running: Dict[str, int] = {}
         self._pass_number = 1
         self._passes_finished = 0
+        #: What does not fit into what is left: of the first pass, and of all others.
+        self._uncovered, self._aside = Aside(), Aside()
+        #: The units that fitted when the newest pass was opened: the remaining time only ever gets less.
+        self._fitting: Sequence[str] = self._units
+        #: Entries in quarantine whose turn has come, and the one that runs.
+        self._held: Deque[Tuple[int, Entry]] = deque()
+        self._confined: Optional[str] = None
+        # About the choice that is being made:
+        self._remaining_s = 0.0
+        self._admits: Callable[[str], bool] = everything
+        self._refused = 0
 
     @property
     def pass_number(self) -> int:
@@ -147,67 +141,208 @@ class PassScheduler:
     def oldest_pass(self) -> int:
         return min(self._open, default=self._newest + 1)
 
-    def next_unit(self, _worker: int, _now: float, _remaining_s: float, /) -> Optional[Assignment]:
-        while self._front <= self._newest and not self._has_pending(self._front):
-            self._front += 1
-        current = self._pass(self._front)
-        if current is None:
-            return None
-        unit = current.take(avoid=self._running)
-        if unit is not None:
-            return self._hand_out(current, unit)
-        following = self._pass(self._front + 1)
-        if following is not None:
-            unit = following.take(avoid=self._running)
-            if unit is not None:
-                return self._hand_out(following, unit)
-        return self._hand_out(current, current.pending.pop())
+    def next_unit(
+        self, _worker: int, _now: float, remaining_s: float, admits: Callable[[str], bool] = everything, /
+    ) -> Choice:
+        self._remaining_s, self._admits, self._refused = remaining_s, admits, 0
+        for choose in (
+            self._out_of_quarantine,
+            self._of_first_pass,
+            self._of_current_pass,
+            self._of_following_pass,
+            self._best_chance,
+        ):
+            found = choose()
+            if found is not None:
+                return self._hand_out(*found)
+        if self._refused and self._running:
+            return Wait()
+        found = self._beside_itself()
+        return None if found is None else self._hand_out(*found)
 
     def finished(self, assignment: Assignment) -> Tuple[int, ...]:
         self._ended(assignment.unit)
+        if assignment.extra:
+            return ()
         one = self._open[assignment.pass_number]
         one.unfinished -= 1
         if one.unfinished:
             return ()
         del self._open[one.number]
+        if not one.whole:
+            return ()
         self._passes_finished += 1
         return (one.number,)
 
     def not_started(self, assignment: Assignment) -> Tuple[int, ...]:
+        if assignment.extra:
+            return self.finished(assignment)
         one = self._open[assignment.pass_number]
         tries = one.tries.get(assignment.unit, 0) + 1
         one.tries[assignment.unit] = tries
         if tries >= START_TRIES:
             return self.finished(assignment)
-        self._ended(assignment.unit)
-        one.pending.insert(0, assignment.unit)
-        self._front = min(self._front, one.number)
+        self.put_back(assignment)
         return ()
+
+    def put_back(self, assignment: Assignment) -> None:
+        self._ended(assignment.unit)
+        if not assignment.extra:
+            self._open[assignment.pass_number].put_back(Entry(assignment.unit))
+            self._front = min(self._front, assignment.pass_number)
+
+    # --- where a unit may come from, in this order -------------------------------------------------------------------
+
+    def _out_of_quarantine(self) -> Optional[Tuple[int, Entry]]:
+        """Units in quarantine whose turn has come: one at a time."""
+        if self._confined is not None:
+            return None
+        for _ in range(len(self._held)):
+            number, entry = self._held.popleft()
+            judgement = self._judge(number, entry)
+            if judgement is Judgement.TAKE:
+                return number, entry
+            if judgement is not Judgement.ASIDE:
+                self._held.append((number, entry))
+        return None
+
+    def _of_first_pass(self) -> Optional[Tuple[int, Entry]]:
+        """When the first pass has no other unit left: those that may not fit, and still have a chance."""
+        shortest_s = self._uncovered.shortest_s
+        if shortest_s is None or self._has_pending(1) or self._remaining_s < CHANCE * shortest_s:
+            return None
+        return self._uncovered.take(self._judge_whatever_fits)
+
+    def _of_current_pass(self) -> Optional[Tuple[int, Entry]]:
+        """The oldest pass that has a unit which fits; a new one where there is none."""
+        while True:
+            while self._front <= self._newest and not self._has_pending(self._front):
+                self._front += 1
+            if self._front > self._newest and not self._open_next():
+                return None
+            entry = self._take(self._front)
+            if entry is not None:
+                return self._front, entry
+            if self._has_pending(self._front):
+                return None
+
+    def _of_following_pass(self) -> Optional[Tuple[int, Entry]]:
+        number = self._front + 1
+        if number > self._newest and not (self._front <= self._newest and self._open_next()):
+            return None
+        entry = self._take(number)
+        return None if entry is None else (number, entry)
+
+    def _best_chance(self) -> Optional[Tuple[int, Entry]]:
+        """None fits: the shortest one, of the first pass if there is any."""
+        return self._uncovered.take(self._judge_whatever_fits) or self._aside.take(self._judge_whatever_fits)
+
+    def _beside_itself(self) -> Optional[Tuple[int, Entry]]:
+        """All that is left runs already, or there is nothing left that fits: anything is better than an idle worker."""
+        if not self._has_pending(self._front):
+            found = self._aside.take(lambda _entry: Judgement.TAKE)
+            if found is not None or not self._open_next(whatever_fits=True):
+                return found
+        return self._front, self._open[self._front].pending.pop()
+
+    # --- the passes --------------------------------------------------------------------------------------------------
 
     def _has_pending(self, number: int) -> bool:
         one = self._open.get(number)
         return one is not None and bool(one.pending)
 
-    def _pass(self, number: int) -> Optional[_Pass]:
-        """The pass, opened where it is the next one; None where it is complete or beyond the last one."""
-        if number <= self._newest:
-            return self._open.get(number)
-        if self._limit is not None and number > self._limit:
-            return None
-        seed = seed_of_pass(self._seed, number)
-        order = first_order(self._units, self._history, seed) if number == 1 else shuffled_order(self._units, seed)
-        self._open[number] = _Pass(number, seed, order)
-        self._newest = number
-        return self._open[number]
+    def _take(self, number: int) -> Optional[Entry]:
+        one = self._open.get(number)
+        return None if one is None else one.take(lambda entry: self._judge(number, entry))
 
-    def _hand_out(self, one: _Pass, unit: str) -> Assignment:
+    def _open_next(self, whatever_fits: bool = False) -> bool:
+        """Open the next pass and return True; False where it is beyond the last one or nothing fits any more."""
+        number = self._newest + 1
+        if self._limit is not None and number > self._limit:
+            return False
+        seed = seed_of_pass(self._seed, number)
+        units: Sequence[str] = self._units
+        weight = 1
+        if self._limit is None and not whatever_fits:
+            weight = self._knowledge.retry_weight
+            units = self._those_that_fit()
+        if number == 1:
+            order = [Entry(unit) for unit in first_order(self._units, self._knowledge, seed)]
+        else:
+            order = later_order(self._without_quarantine(units, number), self._knowledge, seed, weight)
+        if not order:
+            return False
+        self._open[number] = Pass(number, seed, order, whole=number == 1 or len(units) == len(self._units))
+        self._newest = number
+        return True
+
+    def _without_quarantine(self, units: Sequence[str], number: int) -> Sequence[str]:
+        """Leave out what is in quarantine, but for every so many-th pass, once it is through with the one before."""
+        quarantined = self._knowledge.quarantined
+        idle = not self._held and self._confined is None
+        if not quarantined or self._all_quarantined() or (number % QUARANTINE_EVERY == 0 and idle):
+            return units
+        return [unit for unit in units if unit not in quarantined]
+
+    def _all_quarantined(self) -> bool:
+        return len(self._knowledge.quarantined) >= len(self._units)
+
+    def _those_that_fit(self) -> Sequence[str]:
+        """The units for a new pass; what has fitted until now is set aside."""
+        if not self._newest:
+            return self._units
+        fitting: List[str] = []
+        for unit in self._fitting:
+            if self._knowledge.fits(unit, self._remaining_s):
+                fitting.append(unit)
+            else:
+                self._put_aside(self._newest, Entry(unit, extra=True))
+        self._fitting = fitting
+        return fitting
+
+    def _put_aside(self, number: int, entry: Entry) -> None:
+        place = self._uncovered if number == 1 and not entry.extra else self._aside
+        place.push(self._knowledge.expected_s(entry.unit) or 0.0, number, entry)
+
+    # --- single units ------------------------------------------------------------------------------------------------
+
+    def _judge(self, number: int, entry: Entry) -> Judgement:
+        if not self._knowledge.fits(entry.unit, self._remaining_s):
+            self._put_aside(number, entry)
+            return Judgement.ASIDE
+        judgement = self._judge_whatever_fits(entry)
+        if judgement is Judgement.SKIP and self._is_held(entry.unit):
+            if not entry.extra:
+                self._held.append((number, entry))
+            return Judgement.ASIDE
+        return judgement
+
+    def _judge_whatever_fits(self, entry: Entry) -> Judgement:
+        if entry.unit in self._running or self._is_held(entry.unit):
+            return Judgement.SKIP
+        if self._admits(entry.unit):
+            return Judgement.TAKE
+        self._refused += 1
+        return Judgement.STOP if self._refused >= LOOK_AHEAD else Judgement.SKIP
+
+    def _is_held(self, unit: str) -> bool:
+        """Whether the unit is in quarantine, and must wait because another one of those runs."""
+        confined = self._confined is not None and unit in self._knowledge.quarantined
+        return confined and not self._all_quarantined()
+
+    def _hand_out(self, number: int, entry: Entry) -> Assignment:
+        unit = entry.unit
         self._running[unit] = self._running.get(unit, 0) + 1
-        self._pass_number = max(self._pass_number, one.number)
-        return Assignment(unit, one.number, one.seed)
+        if unit in self._knowledge.quarantined:
+            self._confined = unit
+        self._pass_number = max(self._pass_number, number)
+        return Assignment(unit, number, seed_of_pass(self._seed, number), entry.extra)
 
     def _ended(self, unit: str) -> None:
         left = self._running[unit] - 1
         if left:
             self._running[unit] = left
-        else:
-            del self._running[unit]
+            return
+        del self._running[unit]
+        if unit == self._confined:
+            self._confined = None

@@ -35,6 +35,13 @@ class BackingOff:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """There is no memory for another attempt; it is asked again when one ends, and at `due_s`."""
+
+    due_s: float
+
+
+@dataclass(frozen=True)
 class Running:
     """An attempt runs since `since_s`; it times out at `due_s`."""
 
@@ -73,7 +80,7 @@ class Left:
     due_s: Optional[float] = None
 
 
-SlotState = Union[Idle, Starting, BackingOff, Running, Ending, Killed, Left]
+SlotState = Union[Idle, Starting, BackingOff, Waiting, Running, Ending, Killed, Left]
 
 #: The states in which a process runs.
 Busy = (Running, Ending, Killed)

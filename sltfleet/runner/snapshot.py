@@ -6,6 +6,7 @@ from typing import Optional
 
 from sltfleet.runner.dispatch import Dispatcher
 from sltfleet.runner.phases import Live, Stopping
+from sltfleet.runner.tally import MAX_FAILING
 from sltfleet.wire.spec import Spec
 from sltfleet.wire.state import FINISHED, RUNNING, STOPPING, Identity, State
 
@@ -51,6 +52,7 @@ def make_state(
         last_finish_s=tally.last_finish_s,
         trouble=trouble,
         worker_states=workers,
+        quarantined=tuple(dispatcher.knowledge.quarantined)[:MAX_FAILING],
     )
 
 

@@ -13,6 +13,7 @@ import os
 import signal
 from typing import Dict, List, Mapping, Sequence, Tuple
 
+from sltfleet.runner import linux
 from sltfleet.runner.libtest import run_arguments
 from sltfleet.runner.messages import Attempt
 from sltfleet.runner.paths import RunPaths
@@ -42,7 +43,7 @@ def template_values(spec: Spec, unit: Unit, attempt: Attempt, remaining_s: float
         "pass": str(attempt.pass_number),
         "attempt": str(attempt.number),
         "seed": str(attempt.seed),
-        "timeout": str(max(1, int(spec.limits.timeout_s))),
+        "timeout": str(max(1, int(attempt.timeout_s))),
         "budget": str(max(1, math.floor(remaining_s))),
         "run": spec.run_id,
     }
@@ -127,6 +128,7 @@ class Spawner:
         nice = min(NICEST, self._spec.limits.nice + (AHEAD_NICE if ahead else 0))
         with contextlib.suppress(OSError):  # it may be gone already, or the host forbids it: not worth an attempt
             os.setpriority(os.PRIO_PROCESS, pid, nice)
+            linux.raise_oom_score(pid)
         return pid
 
 

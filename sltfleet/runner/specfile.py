@@ -17,6 +17,7 @@ from sltfleet.wire.spec import (
     JsonVerdict,
     LibtestUnits,
     LibtestVerdict,
+    Limits,
     OutputVerdict,
     PartitionUnits,
     Spec,
@@ -110,10 +111,20 @@ def _check_numbers(spec: Spec) -> None:
         raise ValueError("budget and timeout must be more than 0 s, kill_after_s at least 0 s")
     if spec.limits.output_bytes < 2 or spec.limits.artifacts_bytes < 0:
         raise ValueError("output_bytes must be at least 2, artifacts_bytes at least 0")
+    _check_schedule(spec.limits)
     if not -20 <= spec.limits.nice <= 19:
         raise ValueError(f"nice {spec.limits.nice}: -20 to 19 is possible")
     if (spec.passes is not None and spec.passes < 1) or (spec.fail_fast is not None and spec.fail_fast < 1):
         raise ValueError("passes and fail_fast must be at least 1 where they are given")
+
+
+def _check_schedule(limits: Limits) -> None:
+    if limits.timeout_floor_s <= 0 or (limits.timeout_factor is not None and limits.timeout_factor <= 0):
+        raise ValueError("timeout_factor and timeout_floor_s must be more than 0")
+    if limits.quarantine_after < 1 or not 1 <= limits.retry_weight <= 1000:
+        raise ValueError("quarantine_after must be at least 1, retry_weight 1 to 1000")
+    if (limits.memory_limit_bytes or 1) < 1 or (limits.memory_reserve_bytes or 0) < 0:
+        raise ValueError("memory_limit_bytes must be more than 0, memory_reserve_bytes at least 0")
 
 
 def _check_below(what: str, path: str) -> None:

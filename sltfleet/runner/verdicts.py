@@ -21,6 +21,8 @@ from sltfleet.wire.spec import ExitCodeVerdict, JsonVerdict, OutputVerdict
 #: A verdict file larger than this is not read.
 MAX_JSON_BYTES = 64 * 1024 * 1024
 
+MIB = 1024 * 1024
+
 MAX_NAME_CHARS = 500
 MAX_MESSAGE_CHARS = 2000
 #: Beyond so many failed cases of one attempt only the names are kept.
@@ -57,7 +59,27 @@ class CutShort:
     reason: str
 
 
-Cause = Union[TimedOut, CutShort]
+@dataclass(frozen=True)
+class Displaced:
+    """The runner stopped the attempt because only `available_bytes` of the host's memory were left; it comes again."""
+
+    available_bytes: int
+
+
+@dataclass(frozen=True)
+class OverLimit:
+    """The runner ended the attempt: its processes used `used_bytes` of memory, more than `limit_bytes`."""
+
+    used_bytes: int
+    limit_bytes: int
+
+
+@dataclass(frozen=True)
+class OomKilled:
+    """The kernel killed the attempt for want of memory."""
+
+
+Cause = Union[TimedOut, CutShort, Displaced, OverLimit, OomKilled]
 
 
 def conclude(
@@ -69,6 +91,14 @@ def conclude(
     """
     if isinstance(cause, CutShort):
         return Verdict(outcomes.CUT, message=f"ended with the run ({cause.reason})")
+    if isinstance(cause, Displaced):
+        left = f"{cause.available_bytes / MIB:.0f} MiB"
+        return Verdict(outcomes.CUT, message=f"stopped and queued again: only {left} of memory were available")
+    if isinstance(cause, OverLimit):
+        used, limit = f"{cause.used_bytes / MIB:.0f} MiB", f"{cause.limit_bytes / MIB:.0f} MiB"
+        return _against(outcomes.OOM, verdict, unit, f"used {used} of memory, its limit is {limit}")
+    if isinstance(cause, OomKilled):
+        return _against(outcomes.OOM, verdict, unit, "killed by the kernel: the host ran out of memory")
     if isinstance(cause, TimedOut):
         return _against(outcomes.TIMEOUT, verdict, unit, f"timed out after {cause.limit_s:g} s")
     if signal is not None:

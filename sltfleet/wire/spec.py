@@ -131,8 +131,9 @@ VerdictRule = Union[ExitCodeVerdict, OutputVerdict, JsonVerdict, LibtestVerdict]
 
 @dataclass(frozen=True)
 class Limits:
-    """When an attempt is ended, and how much of its output is kept."""
+    """When an attempt is ended, how often a unit comes round, and how much of the output is kept."""
 
+    #: The longest that an attempt may take; where a factor is given, of a unit whose duration is not known.
     timeout_s: float = 300.0
     #: Between SIGTERM and SIGKILL, after a timeout or a stop.
     kill_after_s: float = 5.0
@@ -142,17 +143,37 @@ class Limits:
     artifacts_bytes: int = 2 * 1024 * 1024 * 1024
     #: Attempts run at this nice value, so that the runner can reap and start at once.
     nice: int = 10
+    #: A unit may take so many times its longest known duration, at least the floor and at most `timeout_s`; None:
+    #: `timeout_s` for all.
+    timeout_factor: Optional[float] = None
+    timeout_floor_s: float = 10.0
+    #: After so many timeouts in a row a unit is quarantined.
+    quarantine_after: int = 3
+    #: Failing and flaky units are attempted so often per pass, after the first; 1: as often as the others.
+    retry_weight: int = 3
+    #: An attempt whose processes use more memory than this together is ended; None: no limit.
+    memory_limit_bytes: Optional[int] = None
+    #: When less memory than this is available the youngest attempt is stopped and queued again; None: the runner's
+    #: own choice, 0: never.
+    memory_reserve_bytes: Optional[int] = None
 
 
 @dataclass(frozen=True)
 class UnitHistory:
-    """What earlier runs know of a unit: the first pass is ordered by it.
+    """What earlier runs know of a unit: the first pass is ordered by it, and timeouts and admission start from it.
 
-    `rank`: 0 failed before, 1 never tested, 2 passed before. `expected_s`: its usual duration in seconds.
+    `rank`: 0 failed before, 1 never tested, 2 passed before. `expected_s`: its usual duration in seconds, `longest_s`
+    the longest of an attempt that was not timed out. `flaky_rate`: failed of all verdicts, 0 to 1, of a build that
+    both passed and failed it, else 0. `timeouts`: how many of its last attempts in a row were timed out. `peak_bytes`:
+    the most memory that one process of it used, 0 where nobody knows.
     """
 
     rank: int
     expected_s: Optional[float] = None
+    longest_s: Optional[float] = None
+    flaky_rate: float = 0.0
+    timeouts: int = 0
+    peak_bytes: int = 0
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,8 @@ class State:
     #: Something the runner cannot do at the moment ("journal: no space left"), "" where all is well.
     trouble: str = ""
     worker_states: Tuple[WorkerState, ...] = field(default_factory=tuple)
+    #: Units that time out again and again, and are run rarely; at most 100 of them.
+    quarantined: Tuple[str, ...] = ()
     format: int = FORMAT_VERSION
 
     @property

@@ -26,6 +26,7 @@ from sltfleet.config.model import (
     OutputConfig,
     PartitionsConfig,
     SuiteConfig,
+    TimeoutConfig,
 )
 from sltfleet.core.errors import ActiveRunError, BuildError, ConnectError, RunError, UsageError
 from sltfleet.core.runid import is_run_id
@@ -277,6 +278,8 @@ class TestTheSpec:
 
     def test_limits_and_history_reach_the_runner(self, spec: Callable[..., Spec]) -> None:
         history = {"a.test": UnitHistory(0, 1.5)}
-        made = spec(history=history, timeout=9.0, kill_after=1.0, output_limit=10, artifacts_limit=20, nice=5)
+        made = spec(
+            history=history, timeout=TimeoutConfig(max=9.0), kill_after=1.0, output_limit=10, artifacts_limit=20, nice=5
+        )
         assert made.limits == Limits(9.0, 1.0, 10, 20, 5)
         assert made.history == history

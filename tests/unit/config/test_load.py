@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sltfleet.config.load import LoadedConfig, load_config
-from sltfleet.config.model import ExitCodeConfig, FilesConfig, FleetConfig, JsonConfig
+from sltfleet.config.model import ExitCodeConfig, FilesConfig, FleetConfig, JsonConfig, TimeoutConfig
 from sltfleet.core.errors import ConfigError, UsageError
 
 SMALL = """\
@@ -62,7 +62,7 @@ def test_the_file_of_the_design_means_what_it_says(odd_path: Path) -> None:
     assert loaded.config.hosts["rwalters-sandbox-1"].workers == 64
     assert suite.units == FilesConfig(kind="files", root="third_party/sqllogictest/test", include=("**/*.test",))
     assert isinstance(suite.verdict, JsonConfig)
-    assert (suite.timeout, suite.budget) == (300.0, 3600.0)
+    assert (suite.timeout, suite.budget) == (TimeoutConfig(max=300.0), 3600.0)
     assert suite.env["SQLLOGICTEST_FILES"] == "{unit}"
 
 
@@ -70,7 +70,7 @@ def test_defaults_fill_what_a_file_leaves_out(odd_path: Path) -> None:
     config = load(odd_path, write(odd_path)).config
     suite = config.suites["s"]
     assert suite.verdict == ExitCodeConfig(kind="exit-code")
-    assert (suite.timeout, suite.kill_after, suite.workdir, suite.nice) == (300.0, 5.0, "shared", 10)
+    assert (suite.timeout.max, suite.kill_after, suite.workdir, suite.nice) == (300.0, 5.0, "shared", 10)
     assert config.sync.exclude == ("/target/", ".git/", "node_modules/")
 
 
@@ -91,6 +91,22 @@ def test_numbers_in_the_environment_and_arguments_are_the_text_that_is_written(o
 def test_durations_are_numbers_or_text(text: str, seconds: float, odd_path: Path) -> None:
     write(odd_path, SMALL.replace("count: 1}", f"count: 1}}, budget: {text}"))
     assert load(odd_path).config.suites["s"].budget == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "timeout"),
+    [
+        ("90", TimeoutConfig(max=90.0)),
+        ("5m", TimeoutConfig(max=300.0)),
+        ("{factor: 5}", TimeoutConfig(factor=5.0)),
+        ("{factor: 2.5, floor: 2s, max: 20m}", TimeoutConfig(factor=2.5, floor=2.0, max=1200.0)),
+    ],
+)
+def test_a_timeout_is_a_duration_or_a_multiple_of_what_is_known(
+    text: str, timeout: TimeoutConfig, odd_path: Path
+) -> None:
+    write(odd_path, SMALL.replace("count: 1}", f"count: 1}}, timeout: {text}"))
+    assert load(odd_path).config.suites["s"].timeout == timeout
 
 
 def test_the_file_is_found_in_the_folder_or_the_nearest_one_above(odd_path: Path) -> None:

@@ -56,6 +56,27 @@ def shown(problem: ConfigProblem) -> str:
             "box: {zzz: 1}",
             "4:9: hosts.box.zzz: unknown key; known keys: address, env, root, tags, transport, workers",
         ),
+        (
+            "    units:",
+            "    timeout: soon\n    units:",
+            "8:14: suites.sql.timeout: "
+            "'soon' is no duration: write seconds, or numbers with d, h, m, s, ms, such as 1h30m",
+        ),
+        (
+            "    units:",
+            "    timeout: {factr: 5}\n    units:",
+            "8:15: suites.sql.timeout.factr: unknown key; did you mean 'factor'?",
+        ),
+        (
+            "    units:",
+            "    timeout: {factor: 1}\n    units:",
+            "8:23: suites.sql.timeout.factor: must be more than 1.0, found the number 1",
+        ),
+        (
+            "    units:",
+            "    timeout: {factor: 5, floor: 10m}\n    units:",
+            "8:14: suites.sql.timeout: `floor` is more than `max`; raise `max`, or lower `floor`",
+        ),
         ("project: vibesql\n", "", "1:1: project: is missing; Names the folder on the hosts"),
         ("test: suite", "", "7:12: suites.sql.build.test: is missing; The test target (`cargo test --test NAME`)"),
         ("root: corpus", "", "8:5: suites.sql.units.root: is missing; The folder of the files, relative to the repo"),

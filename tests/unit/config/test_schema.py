@@ -49,7 +49,7 @@ def test_only_words_of_json_schema_are_in_it() -> None:
 
 
 def test_a_duration_is_a_number_or_a_text_of_its_pattern() -> None:
-    timeout = json_schema()["$defs"]["SuiteConfig"]["properties"]["timeout"]
+    timeout = json_schema()["$defs"]["SuiteConfig"]["properties"]["kill_after"]
     assert timeout["type"] == ["number", "string"]
     assert timeout["pattern"] == DURATION_PATTERN
     assert timeout["exclusiveMinimum"] == 0

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sltfleet.runner.dispatch import CUT_KILL_AFTER_S, GIVE_UP_AFTER_S, Dispatcher
+from sltfleet.runner.dispatch import GIVE_UP_AFTER_S, Dispatcher
+from sltfleet.runner.endings import CUT_KILL_AFTER_S
+from sltfleet.runner.knowledge import Knowledge
 from sltfleet.runner.messages import (
     Action,
     Attempt,
@@ -31,6 +33,7 @@ from sltfleet.runner.phases import Config, Over
 from sltfleet.runner.schedule import PassScheduler
 from sltfleet.runner.verdicts import Verdict
 from sltfleet.wire import events as wire
+from sltfleet.wire.spec import Limits
 
 
 @dataclass
@@ -131,8 +134,10 @@ def make(
     stop_at_s: float | None = None,
     seed: int = 1,
 ) -> World:
-    config = Config(workers, len(units), budget_s, timeout_s, kill_after_s, fail_fast)
-    return World(Dispatcher(config, PassScheduler(list(units), seed, passes=passes)), units, stop_at_s)
+    config = Config(workers, len(units), budget_s, kill_after_s, fail_fast)
+    knowledge = Knowledge(limits=Limits(timeout_s=timeout_s, retry_weight=1, quarantine_after=99))
+    scheduler = PassScheduler(list(units), seed, knowledge, passes)
+    return World(Dispatcher(config, scheduler, knowledge), units, stop_at_s)
 
 
 def attempts(journal: list[wire.Event]) -> list[wire.AttemptFinished]:

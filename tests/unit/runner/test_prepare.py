@@ -134,7 +134,7 @@ class TestTree:
 
 
 class TestEnvironment:
-    ATTEMPT = Attempt(number=12, unit="u", worker=3, pass_number=2, seed=77)
+    ATTEMPT = Attempt(number=12, unit="u", worker=3, pass_number=2, seed=77, timeout_s=30.5)
     UNIT = Unit("u", unit_values("u", path="/t/u"))
 
     def test_every_placeholder_has_a_value(self) -> None:
@@ -142,7 +142,7 @@ class TestEnvironment:
 
         values = template_values(SPEC, self.UNIT, self.ATTEMPT, 17.9, "/b")
         assert set(values) == set(PLACEHOLDERS)
-        assert (values["pass"], values["seed"], values["budget"], values["timeout"]) == ("2", "77", "17", "300")
+        assert (values["pass"], values["seed"], values["budget"], values["timeout"]) == ("2", "77", "17", "30")
         assert template_values(SPEC, self.UNIT, self.ATTEMPT, 0.2, "/b")["budget"] == "1"
 
     def test_the_suites_variables_come_last_but_the_mark_is_ours(self) -> None:

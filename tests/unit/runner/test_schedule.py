@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sltfleet.runner.schedule import START_TRIES, Assignment, PassScheduler, first_order, seed_of_pass
+from sltfleet.runner.knowledge import Knowledge
+from sltfleet.runner.passes import first_order, seed_of_pass
+from sltfleet.runner.schedule import START_TRIES, Assignment, PassScheduler
 from sltfleet.wire.spec import UnitHistory
 
 UNITS = st.lists(st.text("abc/", min_size=1, max_size=4), min_size=1, max_size=12, unique=True)
@@ -15,7 +17,7 @@ SEEDS = st.integers(0, 2**64 - 1)
 
 def take(scheduler: PassScheduler, worker: int = 0) -> Assignment:
     assignment = scheduler.next_unit(worker, 0.0, 100.0)
-    assert assignment is not None
+    assert isinstance(assignment, Assignment)
     return assignment
 
 
@@ -63,7 +65,7 @@ def test_every_pass_covers_every_unit_however_attempts_overlap(
     over: list[int] = []
     while True:
         assignment = scheduler.next_unit(0, 0.0, 1.0) if len(running) < workers else None
-        if assignment is not None:
+        if isinstance(assignment, Assignment):
             handed.append(assignment)
             running.append(assignment)
         elif running:
@@ -96,7 +98,7 @@ def test_the_first_pass_takes_failed_then_new_then_passed_each_longest_first() -
         "failed-long": UnitHistory(0, 5.0),
         "failed-unknown": UnitHistory(0),
     }
-    order = first_order([*sorted(history), "new"], history, 1)
+    order = first_order([*sorted(history), "new"], Knowledge(history), 1)
     assert order == ["failed-long", "failed-short", "failed-unknown", "new", "passed-long", "passed-short"]
 
 

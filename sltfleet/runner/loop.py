@@ -16,6 +16,7 @@ import time
 from typing import Dict, List, Mapping, Optional, Tuple
 
 from sltfleet.runner.artifacts import Artifacts
+from sltfleet.runner.batches import members
 from sltfleet.runner.collect import Collector
 from sltfleet.runner.dispatch import Dispatcher
 from sltfleet.runner.files import make_folder
@@ -163,7 +164,10 @@ class Loop:
         deferred, self._deferred = self._deferred, []
         for action in deferred:
             if isinstance(action, Settle):
-                self._reporter.record(self._keep_output(action.event))
+                first = self._keep_output(action.event, action.process or action.event.attempt)
+                self._reporter.record(first)
+                for event in action.others:
+                    self._reporter.record(dataclasses.replace(event, output=first.output))
             elif isinstance(action, Record):
                 self._reporter.record(action.event)
             elif isinstance(action, WriteState):
@@ -206,7 +210,7 @@ class Loop:
     def _spawn(self, action: Spawn) -> Tuple[Event, float]:
         attempt = action.attempt
         at = self._now()
-        units = [self._units[attempt.unit]]
+        units = [self._units[one.unit] for one in members(attempt)]
         values = template_values(self._spec, units[0], attempt, action.remaining_s, self._spawner.binary(units[0]))
         tests = [unit.values["test"] for unit in units if unit.binary]
         try:
@@ -266,8 +270,8 @@ class Loop:
         if strays:
             self._orphans.end_strays()
 
-    def _keep_output(self, event: wire.AttemptFinished) -> wire.AttemptFinished:
-        taken = self._taken.pop(event.attempt, None)
+    def _keep_output(self, event: wire.AttemptFinished, process: int) -> wire.AttemptFinished:
+        taken = self._taken.pop(process, None)
         if taken is None:
             return event
         try:

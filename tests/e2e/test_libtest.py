@@ -78,6 +78,8 @@ def test_every_test_of_a_workspace_is_a_unit_with_its_own_verdict(person: Person
         person.does("run", "--workers", "2", "--budget", "60s", "--passes", "2", code=1)
         person.does("fetch")
         assert verdicts(person) == EXPECTED
+        started = [event["pid"] for event in journal_of(person) if event["kind"] == "attempt-started"]
+        assert len(set(started)) < len(started), "some shared a process"
 
 
 def test_ignored_tests_run_where_they_are_asked_for_and_an_executable_can_be_left_out(person: Person) -> None:

@@ -37,15 +37,17 @@ class Batcher:
         self._groups = groups or {}
         self._alone: Set[str] = set(knowledge.suspects(list(self._groups)))
 
-    def room_s(self, units: Sequence[str]) -> float:
-        """Return how many seconds are left in the process of these units; 0 where none of them can be joined."""
-        if not self.batch_s or len(units) >= MOST or not all(map(self._shares, units)):
-            return 0.0
-        return self.batch_s - sum(map(self._takes_s, units))
+    def room_s(self, unit: str) -> float:
+        """Return how many seconds others have in the process of a unit; 0 where it runs alone."""
+        return self.batch_s - self.takes_s(unit) if self.batch_s and self._shares(unit) else 0.0
+
+    def takes_s(self, unit: str) -> float:
+        """Return the seconds that a unit takes of a process."""
+        return max(LEAST_S, self._knowledge.expected_s(unit) or 0.0)
 
     def joins(self, unit: str, first: str, room_s: float) -> bool:
         """Whether a unit may run in the process of `first`, in which there are `room_s` left."""
-        return self._shares(unit) and self._groups[unit] == self._groups.get(first) and self._takes_s(unit) <= room_s
+        return self._shares(unit) and self._groups[unit] == self._groups.get(first) and self.takes_s(unit) <= room_s
 
     def learn(self, unit: str, verdict: Optional[Verdict]) -> None:
         """Take in how a test fared in company; None: it was not run. One that failed runs alone from now on."""
@@ -59,9 +61,6 @@ class Batcher:
     def _shares(self, unit: str) -> bool:
         known_s = self._knowledge.expected_s(unit)
         return unit in self._groups and unit not in self._alone and known_s is not None and known_s < self.batch_s
-
-    def _takes_s(self, unit: str) -> float:
-        return max(LEAST_S, self._knowledge.expected_s(unit) or 0.0)
 
 
 def members(attempt: Attempt) -> Tuple[Attempt, ...]:

@@ -267,15 +267,13 @@ class Dispatcher:
     def _companions(self, slot: Slot, first: Assignment, now: float, remaining_s: float) -> List[Assignment]:
         """Hand out short tests of the same pass that share the process of `first`."""
         found: List[Assignment] = []
-        units = [first.unit]
-        while True:
-            room_s = self._batcher.room_s(units)
-            if room_s <= 0:
-                return found
+        units = {first.unit}
+        room_s = self._batcher.room_s(first.unit)
 
-            def joins(unit: str, room_s: float = room_s) -> bool:
-                return unit not in units and self._batcher.joins(unit, first.unit, room_s) and self._memory.admits(unit)
+        def joins(unit: str) -> bool:
+            return unit not in units and self._batcher.joins(unit, first.unit, room_s) and self._memory.admits(unit)
 
+        while room_s > 0 and len(units) < batches.MOST:
             other = self._scheduler.next_unit(slot.worker, now, remaining_s, joins)
             if not isinstance(other, Assignment):
                 return found
@@ -283,7 +281,9 @@ class Dispatcher:
                 self._scheduler.put_back(other)
                 return found
             found.append(other)
-            units.append(other.unit)
+            units.add(other.unit)
+            room_s -= self._batcher.takes_s(other.unit)
+        return found
 
     def _assign_waiting(self, now: float) -> List[Action]:
         """Ask again for the workers that wait for memory, until there is none for one of them."""

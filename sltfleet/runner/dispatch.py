@@ -100,6 +100,11 @@ class Dispatcher:
         return sum(isinstance(slot.state, st.Busy) for slot in self._slots)
 
     @property
+    def shortage(self) -> str:
+        """What workers wait for, "" where none waits."""
+        return f"{len(self._waiting)} workers wait for memory" if self._waiting else ""
+
+    @property
     def reason(self) -> Optional[str]:
         """Why the run ends or ended, None while it is live."""
         return None if isinstance(self.phase, Live) else self.phase.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 from typing import Optional
@@ -29,13 +30,15 @@ def become_subreaper() -> bool:
 def raise_oom_score(pid: int) -> None:
     """When memory runs out the kernel is to take this process rather than the runner or anything else on the host.
 
-    Any process may raise the score of its own user's processes, see proc_pid_oom_score_adj(5). Raises OSError.
+    Any process may raise the score of its own user's processes, see proc_pid_oom_score_adj(5). Nothing happens where
+    the process is gone, or the host forbids it: this is not worth an attempt.
     """
-    fd = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, b"500")
-    finally:
-        os.close(fd)
+    with contextlib.suppress(OSError):
+        fd = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, b"500")
+        finally:
+            os.close(fd)
 
 
 def punch_hole(fd: int, offset: int, length: int) -> bool:

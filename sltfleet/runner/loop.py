@@ -13,8 +13,9 @@ import os
 import signal
 import sys
 import time
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Set, Tuple
 
+from sltfleet.runner import linux
 from sltfleet.runner.artifacts import Artifacts
 from sltfleet.runner.batches import members
 from sltfleet.runner.collect import Collector
@@ -57,7 +58,7 @@ SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 SAMPLE_EVERY_S = 1.0
 STATE_EVERY_S = 1.0
 
-#: A test may fill gigabytes in a second; reading what is left takes 30 µs.
+#: A test may fill gigabytes in a second; reading what is left takes 50 µs.
 MEMORY_EVERY_S = 0.25
 
 #: How often the outputs' sizes are looked at: as a rule, and while one grows fast.
@@ -97,6 +98,8 @@ class Loop:
         self._oom_kills = OomKills()
         #: The running attempts by pid, and what collects their verdicts.
         self._running: Dict[int, Tuple[Attempt, Collector]] = {}
+        #: Those that the kernel has been told to take first. Not at their start: that is the gap between two.
+        self._expendable: Set[int] = set()
         #: What attempts that are over printed, until it is kept.
         self._taken: Dict[int, Optional[GrowingOutput]] = {}
         #: Actions that may wait until the workers are busy again.
@@ -186,6 +189,9 @@ class Loop:
 
     def _check_memory(self, now: float) -> None:
         self._next_memory = now + MEMORY_EVERY_S
+        for pid in self._running.keys() - self._expendable:
+            linux.raise_oom_score(pid)
+        self._expendable = set(self._running)
         groups = self._running if self._spec.limits.memory_limit_bytes is not None else ()
         checked = self._footprint.check(groups)
         if checked is not None:

@@ -87,12 +87,13 @@ class Reporter:
         self.write_state(time.monotonic() - zero)
 
     def _state(self, now: float, error: bool) -> bytes:
+        dispatcher = self._dispatcher
         state = make_state(
             self._spec,
             self._identity,
             len(self._units),
-            self._dispatcher,
-            join_troubles(self._dispatcher.trouble, self._journal.trouble, *self.troubles.values()),
+            dispatcher,
+            join_troubles(dispatcher.trouble, dispatcher.shortage, self._journal.trouble, *self.troubles.values()),
             self._started_wall_s,
             time.time(),
             now,

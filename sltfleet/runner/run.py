@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import Sequence
+from typing import Sequence, Tuple
 
 from sltfleet.runner import linux, sampler
 from sltfleet.runner.batches import Batcher
@@ -29,6 +29,9 @@ from sltfleet.runner.units import Unit, resolve_units
 from sltfleet.wire.spec import LibtestUnits, Spec
 from sltfleet.wire.state import identity_to_line
 
+#: So many units are named in a note.
+MAX_NAMED = 10
+
 
 def run(run_dir: str) -> int:
     """Run the run whose folder is `run_dir`, and return the exit code: 0, or 3 where another run is active."""
@@ -47,6 +50,7 @@ def run(run_dir: str) -> int:
     notes = resolved.notes
     if not linux.become_subreaper():
         notes += ("this host has no PR_SET_CHILD_SUBREAPER: daemons that tests leave behind are not found",)
+    notes += _too_long(spec, tuple(unit.id for unit in resolved.units))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SLTFLEET_")}
     units = resolved.units
     memory_bytes = sampler.memory_bytes()
@@ -79,3 +83,13 @@ def make_dispatcher(spec: Spec, resolved: Sequence[Unit], memory_bytes: int) -> 
     batch_s = spec.units.batch_s if isinstance(spec.units, LibtestUnits) else 0.0
     batcher = Batcher(knowledge, batch_s, {unit.id: unit.binary.id for unit in resolved if unit.binary})
     return Dispatcher(config, scheduler, knowledge, memory, batcher)
+
+
+def _too_long(spec: Spec, units: Sequence[str]) -> Tuple[str, ...]:
+    """Return a note that names the units that come last because they are known to take longer than the budget."""
+    knowledge = Knowledge({unit: spec.history[unit] for unit in units if unit in spec.history})
+    names = [unit for unit in units if not knowledge.fits(unit, spec.budget_s)]
+    if not names:
+        return ()
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return (f"known to take longer than the budget, and so last: {', '.join(names[:MAX_NAMED])}{more}",)

@@ -13,7 +13,6 @@ import os
 import signal
 from typing import Dict, List, Mapping, Sequence, Tuple
 
-from sltfleet.runner import linux
 from sltfleet.runner.libtest import run_arguments
 from sltfleet.runner.messages import Attempt
 from sltfleet.runner.paths import RunPaths
@@ -128,7 +127,6 @@ class Spawner:
         nice = min(NICEST, self._spec.limits.nice + (AHEAD_NICE if ahead else 0))
         with contextlib.suppress(OSError):  # it may be gone already, or the host forbids it: not worth an attempt
             os.setpriority(os.PRIO_PROCESS, pid, nice)
-            linux.raise_oom_score(pid)
         return pid
 
 

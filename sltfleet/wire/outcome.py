@@ -9,7 +9,7 @@ TIMEOUT = "timeout"
 CRASH = "crash"
 #: Ended for want of memory.
 OOM = "oom"
-#: The budget, a stop or fail-fast ended it: no verdict, never counted for or against the test.
+#: The budget, a stop, fail-fast or a shortage of memory ended it: no verdict, never counted for or against the test.
 CUT = "cut"
 #: It could not be started: never the test's fault.
 INFRA = "infra"

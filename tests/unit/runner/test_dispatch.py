@@ -99,6 +99,9 @@ class World:
 
     def run(self) -> list[wire.Event]:
         self.tell(Begin())
+        return self.run_on()
+
+    def run_on(self) -> list[wire.Event]:
         for _ in range(100_000):
             if self.finish is not None:
                 return self.journal

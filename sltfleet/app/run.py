@@ -95,7 +95,7 @@ def start_run(
 
     def start(host: Host) -> tuple[Launched, str]:
         spec = make_spec(run_id, host, suite, built.values[host.name], options, seed, history)
-        return _launch(host, spec, options.replace)
+        return launch(host, spec, replace=options.replace)
 
     ready = tuple(host for host in fleet.hosts if host.name in built.values)
     launched = fleet.each_host("starting", start, listener, hosts=ready)
@@ -189,7 +189,11 @@ def _history(fleet: Fleet, suite: str, listener: Listener) -> dict[str, UnitHist
         return {}
 
 
-def _launch(host: Host, spec: Spec, replace: bool) -> tuple[Launched, str]:
+def launch(host: Host, spec: Spec, *, replace: bool) -> tuple[Launched, str]:
+    """Start a run on a host, and return its answer and a summary. Raises HostError, RunError and ActiveRunError.
+
+    `replace`: end a run that is active there.
+    """
     archive = runner_archive()
     text = json.dumps(spec.to_json()).encode()
     script = launch_script(host.paths, spec.run_id, (archive.name, archive.sha256, archive.data), text)

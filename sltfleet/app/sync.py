@@ -12,7 +12,6 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from sltfleet import __version__
 from sltfleet.app.fleet import Fleet, Host, HostResults
@@ -25,6 +24,8 @@ from sltfleet.core.rsync import QUIET_LIMIT_S, Stats
 from sltfleet.core.rsync_failures import no_rsync_there
 from sltfleet.core.sync_rules import filter_rules
 from sltfleet.core.syncing import (
+    Planned,
+    SyncedHost,
     SyncRecord,
     incomplete_note,
     next_content_id,
@@ -40,38 +41,6 @@ from sltfleet.transport.worktree import check_patterns, select_files
 SCRIPT_TIMEOUT_S = 60.0
 #: A transfer that goes on for longer is ended; one that stands still is ended much sooner, by rsync itself.
 TRANSFER_TIMEOUT_S = 12 * 3600.0
-
-
-@dataclass(frozen=True)
-class Planned:
-    """What a dry run found: how many would be sent and deleted, and the first of the names."""
-
-    sent: int
-    sent_names: tuple[str, ...]
-    deleted: int
-    deleted_names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class SyncedHost:
-    """What a sync did on one host. `record` and `planned`: exactly one of them is there, `planned` for a dry run.
-
-    `repo` is the synced repository, absolute on that host; sizes are bytes, `speedup` is rsync's own: all bytes /
-    bytes sent and received.
-    """
-
-    host: str
-    project_root: str
-    repo: str
-    files: int
-    total_bytes: int
-    transferred: int
-    deleted: int
-    sent_bytes: int
-    speedup: float
-    duration_s: float
-    record: SyncRecord | None = None
-    planned: Planned | None = None
 
 
 def sync(

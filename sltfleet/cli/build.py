@@ -27,7 +27,7 @@ def command(options: FleetOptions, suite: str | None, force: bool, output_format
     with options.open() as fleet:
         name, suite_config = fleet.suite(suite)
         with StepDisplay() as display:
-            results = build(fleet, name, suite_config, display, force=force)
+            results = build(fleet, name, suite_config, display, force=force, verbose=options.verbose > 0)
         built = list(results.values.values())
         if output_format == JSON:
             say_json(build_json(built))

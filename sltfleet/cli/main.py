@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stop": ("stop", "End the run on every host."),
     "fetch": ("fetch", "Bring journals, logs and artifacts here, and show the tables."),
     "report": ("report", "Show the tables of a fetched run."),
+    "repro": ("repro", "Run an attempt of a fetched run again, with the same seed, environment and binary."),
     "compare": ("compare", "Show the utilization of several runs side by side."),
     "clean": ("clean", "Delete old runs, build folders or the whole project on the hosts."),
     "schema": ("schema", "Print the JSON Schema of fleet.yaml."),

@@ -68,6 +68,8 @@ InnerPath = Annotated[str, AfterValidator(check_inner_path)]
 ResultPath = Annotated[str, BeforeValidator(read_template), AfterValidator(check_result_path)]
 LocalPath = Annotated[str, AfterValidator(check_path)]
 DottedPath = Annotated[str, AfterValidator(check_dotted_path)]
+#: As the journal names it.
+UnitId = Annotated[str, Field(min_length=1, max_length=1000)]
 ExitCode = Annotated[int, Field(ge=0, le=255)]
 #: A tuple that is written as a list.
 Items = Annotated[tuple[T, ...], BeforeValidator(read_list)]
@@ -312,6 +314,21 @@ class TimeoutConfig(Strict):
         return self
 
 
+class CanaryConfig(Strict):
+    """Two units of which it is known how they end: `sltfleet doctor --suite NAME` runs them to test the verdict."""
+
+    passing: UnitId
+    """A unit that passes."""
+    failing: UnitId
+    """A unit that fails, by itself: no crash, no timeout."""
+
+    @model_validator(mode="after")
+    def _differ(self) -> CanaryConfig:
+        if self.passing == self.failing:
+            raise FieldError("is one unit for both", "name one unit that passes and another one that fails")
+        return self
+
+
 class SuiteConfig(Strict):
     """What is built and how it is run."""
 
@@ -323,6 +340,8 @@ class SuiteConfig(Strict):
         default_factory=lambda: ExitCodeConfig(kind="exit-code"), discriminator="kind"
     )
     """How an attempt tells what passed and what failed; default: by its exit code, `libtest` units by its output."""
+    canary: CanaryConfig | None = None
+    """Units that are known to pass and to fail: `sltfleet doctor --suite NAME` holds the verdict against them."""
     args: Items[Template] = ()
     """Arguments of the test executable; placeholders as in `env`."""
     env: dict[EnvName, Template] = Field(default_factory=dict)

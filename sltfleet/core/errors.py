@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
     """What the process's exit code says. `docs/REMOTE_TESTING.md` shows this table."""
 
     OK = 0
-    #: A run, watched to its end, has cases that failed.
+    #: A run, watched to its end, has cases that failed; or an attempt that was run again has.
     TESTS_FAILED = 1
     #: The command line or fleet.yaml is wrong.
     USAGE = 2
@@ -27,7 +27,7 @@ class ExitCode(IntEnum):
     BUILD = 5
     #: A run could not be started, or is refused because one is active.
     RUN = 6
-    #: doctor found something that keeps the fleet from working.
+    #: doctor found something that keeps the fleet from working, or a suite whose verdicts cannot be trusted.
     DOCTOR = 7
     #: Something was refused for safety's sake (a folder without a marker, say).
     REFUSED = 8

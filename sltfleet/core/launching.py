@@ -11,7 +11,7 @@ from sltfleet.wire.codec import DecodeError
 from sltfleet.wire.handshake import Answer, Launched, Refused, Stopped, answer_from_output
 
 #: The runner's oldest python3. A pyenv or conda shim costs its start-up at every call, so the system's own comes first.
-_FIND_PYTHON = """\
+FIND_PYTHON = """\
 python=
 for candidate in /usr/bin/python3 /usr/local/bin/python3 "$(command -v python3)"; do
   [ -x "$candidate" ] && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 8))' && python=$candidate && break
@@ -21,7 +21,7 @@ done 2>/dev/null
 
 #: The archive's name is made from its content, but a full disk or a stranger may have changed it: checked at each
 #: start.
-_PUT_ARCHIVE = """\
+PUT_ARCHIVE = """\
 archive=$root/bin/$2
 mkdir -p "$root/bin" || exit 73
 if [ ! -f "$archive" ] || [ "$(sha256sum <"$archive")" != "$3  -" ]; then
@@ -34,8 +34,8 @@ fi
 #: launched again (`--replace`) and no trace of a run stays that never was. `rmdir` spares everything else.
 _LAUNCH = (
     ROOT_PRELUDE
-    + _FIND_PYTHON
-    + _PUT_ARCHIVE
+    + FIND_PYTHON
+    + PUT_ARCHIVE
     + """\
 dir=$root/runs/$1
 mkdir -p "$root/runs" && mkdir "$dir" && put_spec "$dir/spec.json" || exit 73
@@ -53,8 +53,8 @@ _STOP = (
 dir=$root/runs/$1
 [ -n "$1" ] && [ -d "$dir" ] || exit 0
 """
-    + _FIND_PYTHON
-    + _PUT_ARCHIVE
+    + FIND_PYTHON
+    + PUT_ARCHIVE
     + """\
 "$python" -E -S "$archive" stop "$dir" --timeout "$4"
 """
@@ -119,19 +119,24 @@ def _read_answer(exit_code: int, stdout: str, stderr: str, doing: str) -> Answer
         raise RunError(f"cannot {doing}", f"its answer is damaged: {error}") from error
     if answer is not None:
         return answer
+    raise no_answer(exit_code, stdout, stderr, doing)
+
+
+def no_answer(exit_code: int, stdout: str, stderr: str, doing: str) -> FleetError:
+    """Return the error of a script that was to put the runner's archive in place and use it, and gave no answer."""
     if exit_code == _NO_PYTHON:
-        raise HostError(
+        return HostError(
             "python3 is missing",
             "the runner needs python3 3.8 or newer on the host",
             "`sltfleet setup` installs it (Debian: apt-get install python3)",
         )
     if exit_code == _CANNOT_WRITE:
-        raise RunError(
+        return RunError(
             "cannot write the run's folder",
             stderr.strip() or "the project's folder on the host is not writable, or the disk is full",
             "`sltfleet doctor` shows disk and permissions; `sltfleet clean` frees what old runs take",
         )
-    raise _strange(stdout, stderr, doing)
+    return _strange(stdout, stderr, doing)
 
 
 def _strange(stdout: str, stderr: str, doing: str) -> FleetError:

@@ -87,6 +87,10 @@ class HostPaths:
         """The folder of one run."""
         return self._below("runs", run_id)
 
+    def canary(self, run_id: str) -> HostPaths:
+        """A folder like a project's own, for one run of the canaries: with a lock and a `current` of its own."""
+        return HostPaths(self._below("canary"), run_id)
+
     def rsync(self, path: str) -> str:
         """`path` as rsync takes it: a leading `~/` goes, since a relative path is relative to the home folder there."""
         return path[2:] if path.startswith("~/") else path

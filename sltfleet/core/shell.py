@@ -8,7 +8,7 @@ with its values apart, as arguments. A script goes to the host's `sh` on standar
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 #: What a login shell is told to run. The script follows on standard input.
@@ -52,6 +52,12 @@ def quote(word: str) -> str:
 def join(argv: Iterable[str]) -> str:
     """Return shell text that runs `argv`; also how a command is shown to a person."""
     return " ".join(quote(word) for word in argv)
+
+
+def command_line(folder: str, env: Mapping[str, str], argv: Iterable[str]) -> str:
+    """Return shell text that runs `argv` in `folder` with the variables `env` set besides. Raises as `quote` does."""
+    assignments = [f"{name}={value}" for name, value in sorted(env.items())]
+    return f"cd {quote(folder)} && {join(['env', *assignments, *argv])}"
 
 
 def script_input(script: Script, sentinel: str) -> bytes:

@@ -41,6 +41,38 @@ class SyncRecord:
     sltfleet_version: str
 
 
+@dataclass(frozen=True)
+class Planned:
+    """What a dry run found: how many would be sent and deleted, and the first of the names."""
+
+    sent: int
+    sent_names: tuple[str, ...]
+    deleted: int
+    deleted_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SyncedHost:
+    """What a sync did on one host. `record` and `planned`: exactly one of them is there, `planned` for a dry run.
+
+    `repo` is the synced repository, absolute on that host; sizes are bytes, `speedup` is rsync's own: all bytes /
+    bytes sent and received.
+    """
+
+    host: str
+    project_root: str
+    repo: str
+    files: int
+    total_bytes: int
+    transferred: int
+    deleted: int
+    sent_bytes: int
+    speedup: float
+    duration_s: float
+    record: SyncRecord | None = None
+    planned: Planned | None = None
+
+
 def incomplete_note(started_wall_s: float, commit: str, dirty_digest: str) -> bytes:
     """Return the content of `sync.incomplete`: for people, and to know what was under way."""
     note = {"started_wall_s": started_wall_s, "commit": commit, "dirty_digest": dirty_digest}

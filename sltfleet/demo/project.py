@@ -35,6 +35,7 @@ suites:
       passed: tested_files.passed
       failed: tested_files.failed
       messages: tested_files.errors
+    canary: {{passing: select/slt_good_0.test, failing: honest-failures/wrong_expected_value.test}}
     workdir: per-worker
     budget: 30s
   story:

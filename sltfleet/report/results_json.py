@@ -5,8 +5,12 @@
      "hosts": [{"host", "started_wall_s", "build_digest", "commit", "dirty_digest", "toolchain", "cases_passed",
                 "cases_failed", "unfinished", "damage", "notes": […],
                 "utilization": {…}}],       # the fields of core.utilization.Utilization
+     "causes": [{"signature", "message", "case", "failed", "units", "hosts": […], "first_seen_s", "cases": […]}],
      "failing": [{"case", "unit", "message", "failed", "passed", "hosts": […], "output"}],
-     "flaky": [{"kind", "name", "build_digest", "passed", "failed", "hosts": […], "message"}],
+     "flaky": [{"kind", "name", "build_digest", "passed", "failed", "hosts": […], "message", "failed_seeds": […],
+                "passed_seeds": […],
+                "failures": [{"run_id", "host", "attempt", "unit", "worker", "pass_number", "seed", "outcome",
+                              "message", "start_s", "end_s", "neighbours": […], "output"}]}],
      "slowest": [{"unit", "median_s", "max_s", "attempts"}]}
 
     {"format": 1, "runs": [{"run", "project", "suite", "seed", "once", "summary"}]}    # compare
@@ -34,8 +38,9 @@ def run_json(report: RunReport) -> dict[str, object]:
         "format": REPORT_FORMAT,
         **_head(report),
         "hosts": [_host(run) for run in report.hosts],
+        "causes": [_rounded(asdict(cause)) for cause in report.causes],
         "failing": [asdict(case) for case in report.failing],
-        "flaky": [asdict(found) for found in report.flaky],
+        "flaky": [_rounded(asdict(found)) for found in report.flaky],
         "slowest": [_rounded(asdict(unit)) for unit in report.slowest],
     }
 

@@ -1,30 +1,28 @@
-"""The tables of a fetched run: outcomes, utilization, failing cases, flaky units, slowest units, and what was odd."""
+"""The tables of a fetched run: outcomes, utilization, causes, failing cases, slowest units, and what was odd.
+
+What is flaky is `report.flaky`'s.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tabulate import tabulate
-
 from sltfleet.core.utilization import ELAPSED
+from sltfleet.report.flaky import flaky_lines, flaky_table
 from sltfleet.report.sanitize import visible
-from sltfleet.report.terminal import BAD, GOOD, WARN, style
+from sltfleet.report.tables import MAX_ROWS, MESSAGE_WIDTH, NAME_WIDTH, Row, hosts_text, table
+from sltfleet.report.terminal import BAD, GOOD, style
 from sltfleet.report.text import NOTHING, count, duration, of, percent
-from sltfleet.results.model import FailingCase, Flaky, HostRun, RunReport, SlowUnit
+from sltfleet.results.model import Cause, FailingCase, HostRun, RunReport, SlowUnit
 from sltfleet.wire.outcome import BAD as BAD_OUTCOMES
 from sltfleet.wire.outcome import FAIL, OUTCOMES, PASS
 
-#: Of the failing and the flaky so many have a line; `--format json` has all.
-MAX_ROWS = 20
+#: Of a cause's example, which shares its line with the message.
+CASE_WIDTH = 36
 
-#: Names and messages are cut to these widths, so that a table fits into a terminal of common width.
-NAME_WIDTH = 48
-MESSAGE_WIDTH = 60
-MAX_HOSTS_NAMED = 3
+NO_MESSAGE = "(no message)"
 
 FLEET = "fleet"
-
-Row = Sequence[str]
 
 
 def run_tables(report: RunReport) -> str:
@@ -33,8 +31,12 @@ def run_tables(report: RunReport) -> str:
         _title(report),
         _section("Outcomes", outcomes_table(report)),
         _section(f"Utilization, {_basis(report)}", utilization_table(report)),
-        _section("Failing cases", failing_table(report.failing), _more(report.failing)),
+        _section(
+            "Causes: failures whose messages differ in values only", causes_table(report.causes), _more(report.causes)
+        ),
+        _section("Failing cases", failing_table(report.failing, report.causes), _more(report.failing)),
         _section("Flaky: the same build passed and failed", flaky_table(report.flaky), _more(report.flaky)),
+        _section("Flaky, case by case", "\n".join(flaky_lines(report.flaky))),
         _section("Slowest units", slowest_table(report.slowest)),
         _section("Worth knowing", "\n".join(oddities(report.hosts))),
     ]
@@ -52,7 +54,7 @@ def outcomes_table(report: RunReport) -> str:
         passed = sum(run.cases_passed for run in report.hosts)
         failed = sum(run.cases_failed for run in report.hosts)
         rows.append(_outcome_row(style(FLEET, bold=True), report.summary.outcomes, shown, passed, failed))
-    return _table(rows, ("host", "attempts", *shown, "cases passed", "cases failed"), text_columns=1)
+    return table(rows, ("host", "attempts", *shown, "cases passed", "cases failed"), text_columns=1)
 
 
 def utilization_table(report: RunReport) -> str:
@@ -73,38 +75,46 @@ def utilization_table(report: RunReport) -> str:
         "first\npass",
         "over",
     )
-    return _table(rows, headers, text_columns=1)
+    return table(rows, headers, text_columns=1)
 
 
-def failing_table(failing: Sequence[FailingCase]) -> str:
-    """Return the cases that failed, with the first message of each; "" where none did."""
+def causes_table(causes: Sequence[Cause]) -> str:
+    """Return the causes of the failures, numbered; "" where nothing failed. A number stands in `failing_table` too."""
+    rows = [
+        (
+            str(number),
+            style(count(len(cause.cases)), BAD),
+            count(cause.units),
+            count(cause.failed),
+            hosts_text(cause.hosts),
+            duration(cause.first_seen_s),
+            visible(cause.case, limit=CASE_WIDTH),
+            visible(cause.message or NO_MESSAGE, limit=MESSAGE_WIDTH),
+        )
+        for number, cause in enumerate(causes[:MAX_ROWS], 1)
+    ]
+    headers = ("cause", "cases", "units", "failed", "hosts", "first\nseen", "for instance", "its message")
+    return table(rows, headers, text_columns=(4, 6, 7))
+
+
+def failing_table(failing: Sequence[FailingCase], causes: Sequence[Cause] = ()) -> str:
+    """Return the cases that failed, with the first message of each and the numbers of its `causes`; "" for none."""
+    numbers: dict[str, list[str]] = {}
+    for number, cause in enumerate(causes[:MAX_ROWS], 1):
+        for case in cause.cases:
+            numbers.setdefault(case, []).append(str(number))
     rows = [
         (
             visible(case.case, limit=NAME_WIDTH),
+            ", ".join(numbers.get(case.case, [NOTHING])),
             style(count(case.failed), BAD),
             count(case.passed),
-            _hosts(case.hosts),
+            hosts_text(case.hosts),
             visible(case.message, limit=MESSAGE_WIDTH),
         )
         for case in failing[:MAX_ROWS]
     ]
-    return _table(rows, ("case", "failed", "passed", "hosts", "first message"), text_columns=(0, 3, 4))
-
-
-def flaky_table(flaky: Sequence[Flaky]) -> str:
-    """Return what both passed and failed; "" where nothing did."""
-    rows = [
-        (
-            visible(found.name, limit=NAME_WIDTH),
-            found.kind,
-            style(of(found.failed, found.failed + found.passed), WARN),
-            percent(found.failure_rate),
-            _hosts(found.hosts),
-            visible(found.message, limit=MESSAGE_WIDTH),
-        )
-        for found in flaky[:MAX_ROWS]
-    ]
-    return _table(rows, ("name", "kind", "failed", "rate", "failed on", "message"), text_columns=(0, 1, 4, 5))
+    return table(rows, ("case", "cause", "failed", "passed", "hosts", "first message"), text_columns=(0, 4, 5))
 
 
 def slowest_table(slowest: Sequence[SlowUnit]) -> str:
@@ -113,7 +123,7 @@ def slowest_table(slowest: Sequence[SlowUnit]) -> str:
         (visible(unit.unit, limit=NAME_WIDTH), duration(unit.median_s), duration(unit.max_s), count(unit.attempts))
         for unit in slowest
     ]
-    return _table(rows, ("unit", "median", "longest", "attempts"), text_columns=1)
+    return table(rows, ("unit", "median", "longest", "attempts"), text_columns=1)
 
 
 def oddities(hosts: Iterable[HostRun]) -> list[str]:
@@ -203,12 +213,6 @@ def _fleet_row(report: RunReport) -> Row:
     )
 
 
-def _hosts(names: Sequence[str]) -> str:
-    shown = ", ".join(visible(name) for name in names[:MAX_HOSTS_NAMED])
-    left_out = len(names) - MAX_HOSTS_NAMED
-    return f"{shown} and {left_out} more" if left_out > 0 else shown
-
-
 def _section(title: str, body: str, footer: str = "") -> str:
     return "\n".join(part for part in (style(title, bold=True), body, footer) if part) if body else ""
 
@@ -216,12 +220,3 @@ def _section(title: str, body: str, footer: str = "") -> str:
 def _more(rows: Sequence[object]) -> str:
     left_out = len(rows) - MAX_ROWS
     return f"… and {count(left_out)} more; `--format json` has all of them" if left_out > 0 else ""
-
-
-def _table(rows: Sequence[Row], headers: Sequence[str], *, text_columns: int | Sequence[int]) -> str:
-    """Return the table, its columns of text to the left and those of numbers to the right; "" without rows."""
-    if not rows:
-        return ""
-    left = range(text_columns) if isinstance(text_columns, int) else text_columns
-    align = ["left" if column in left else "right" for column in range(len(headers))]
-    return tabulate(rows, headers=headers, disable_numparse=True, colalign=align)

@@ -9,43 +9,8 @@ from tabulate import tabulate
 
 from sltfleet.core.duration import format_duration
 from sltfleet.core.size import format_size
+from sltfleet.core.syncing import SyncedHost
 from sltfleet.report.sanitize import visible
-
-
-class PlannedSync(Protocol):
-    """What a dry run found."""
-
-    @property
-    def sent(self) -> int: ...
-    @property
-    def sent_names(self) -> tuple[str, ...]: ...
-    @property
-    def deleted(self) -> int: ...
-    @property
-    def deleted_names(self) -> tuple[str, ...]: ...
-
-
-class SyncLike(Protocol):
-    """What a sync did on one host: see `app.sync.SyncedHost`."""
-
-    @property
-    def host(self) -> str: ...
-    @property
-    def files(self) -> int: ...
-    @property
-    def transferred(self) -> int: ...
-    @property
-    def deleted(self) -> int: ...
-    @property
-    def total_bytes(self) -> int: ...
-    @property
-    def sent_bytes(self) -> int: ...
-    @property
-    def speedup(self) -> float: ...
-    @property
-    def duration_s(self) -> float: ...
-    @property
-    def planned(self) -> PlannedSync | None: ...
 
 
 class BuildLike(Protocol):
@@ -67,7 +32,7 @@ class BuildLike(Protocol):
     def duration_s(self) -> float: ...
 
 
-def sync_table(synced: Sequence[SyncLike]) -> str:
+def sync_table(synced: Sequence[SyncedHost]) -> str:
     """Return one row per host; `speedup` is rsync's own: all bytes / bytes sent and received."""
     rows = [
         (
@@ -86,7 +51,7 @@ def sync_table(synced: Sequence[SyncLike]) -> str:
     return tabulate(rows, headers=headers, disable_numparse=True, colalign=("left", *["right"] * 7))
 
 
-def sync_names(synced: Sequence[SyncLike]) -> list[str]:
+def sync_names(synced: Sequence[SyncedHost]) -> list[str]:
     """Return, for a dry run, a line per name that would be sent or deleted, as far as they are known."""
     lines = []
     for host in synced:
@@ -97,7 +62,7 @@ def sync_names(synced: Sequence[SyncLike]) -> list[str]:
     return lines
 
 
-def sync_json(synced: Sequence[SyncLike]) -> list[dict[str, object]]:
+def sync_json(synced: Sequence[SyncedHost]) -> list[dict[str, object]]:
     """Return the JSON value of `sync --format json`: one object per host. Sizes are bytes."""
     return [
         {

@@ -4,6 +4,7 @@
 - `database`: the SQLite file, its tables and its version.
 - `store`: importing journals into it; `rows`: one event's rows.
 - `queries`: outcomes, failing cases, flaky units, slowest units, utilization.
+- `causes`: failures by their signature; `attempts`: single attempts, for `repro` and what is flaky.
 - `history`: what earlier runs know of a unit, for the next run's schedule.
 - `model`: the values that the queries return and the reports show.
 """

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from sltfleet.core.summary import RunSummary
 from sltfleet.core.utilization import Utilization
+
+_SHARE = re.compile(r"[0-9]+/[0-9]+\Z")
+
+
+def is_share(unit: str) -> bool:
+    """Whether a unit is a share (`K/N`) of a suite: what is in it changes with the seed of each pass."""
+    return _SHARE.match(unit) is not None
 
 
 @dataclass(frozen=True)
@@ -46,8 +54,51 @@ class FailingCase:
 
 
 @dataclass(frozen=True)
+class Cause:
+    """Failures of one signature (`core.signature`): `failed` in all, of `cases`, in so many `units`.
+
+    `message` and `case` are the earliest failure's, which was seen `first_seen_s` after the run's start on its host.
+    """
+
+    signature: str
+    message: str
+    case: str
+    failed: int
+    units: int
+    hosts: tuple[str, ...]
+    first_seen_s: float
+    cases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FlakyFailure:
+    """An attempt that failed what others passed, and its circumstances.
+
+    `neighbours` are the units that ran on the host at the same time; seconds are on the run's clock there. `output` is
+    relative to the run's folder, "" where none was kept.
+    """
+
+    run_id: str
+    host: str
+    attempt: int
+    unit: str
+    worker: int
+    pass_number: int
+    seed: int
+    outcome: str
+    message: str
+    start_s: float
+    end_s: float
+    neighbours: tuple[str, ...]
+    output: str
+
+
+@dataclass(frozen=True)
 class Flaky:
-    """A unit or a case that the same build both passed and failed. `kind` is `unit` or `case`."""
+    """A unit or a case that the same build both passed and failed. `kind` is `unit` or `case`.
+
+    Seeds and failures are examples: the first few, and none where more is flaky than anybody will read of.
+    """
 
     kind: str
     name: str
@@ -56,6 +107,9 @@ class Flaky:
     failed: int
     hosts: tuple[str, ...]
     message: str
+    failed_seeds: tuple[int, ...] = ()
+    passed_seeds: tuple[int, ...] = ()
+    failures: tuple[FlakyFailure, ...] = ()
 
     @property
     def failure_rate(self) -> float:
@@ -75,7 +129,7 @@ class SlowUnit:
 
 @dataclass(frozen=True)
 class RunReport:
-    """Everything that the tables of one run show. `failing` and `flaky` are whole, `slowest` is the top of the list."""
+    """Everything that the tables of one run show. `slowest` is the top of the list, all else is whole."""
 
     run_id: str
     project: str
@@ -84,6 +138,7 @@ class RunReport:
     once: bool
     summary: RunSummary
     hosts: tuple[HostRun, ...]
+    causes: tuple[Cause, ...]
     failing: tuple[FailingCase, ...]
     flaky: tuple[Flaky, ...]
     slowest: tuple[SlowUnit, ...]

@@ -7,7 +7,6 @@ never called flaky itself, since what is in a share changes with the seed of eac
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from statistics import median
 
@@ -15,8 +14,10 @@ from sltfleet.core.errors import RunError
 from sltfleet.core.summary import summarize
 from sltfleet.core.timeline import FinishedAttempt, Timeline, UnfinishedAttempt, WorkerLife
 from sltfleet.core.utilization import Utilization, utilization
+from sltfleet.results.attempts import explained
+from sltfleet.results.causes import causes
 from sltfleet.results.database import from_sql
-from sltfleet.results.model import FailingCase, Flaky, HostRun, RunReport, SlowUnit
+from sltfleet.results.model import FailingCase, Flaky, HostRun, RunReport, SlowUnit, is_share
 from sltfleet.results.rows import read_samples
 from sltfleet.results.store import Store
 from sltfleet.wire.outcome import BAD, PASS, VERDICTS
@@ -26,8 +27,6 @@ SLOWEST = 10
 
 #: So many notes of a host are shown; a runner in trouble may write thousands.
 MAX_NOTES = 20
-
-_SHARE = re.compile(r"[0-9]+/[0-9]+\Z")
 
 
 def _words(outcomes: Iterable[str]) -> str:
@@ -55,6 +54,7 @@ def run_report(store: Store, run_id: str) -> RunReport:
                 [host.utilization for host in hosts], units_total=total, units_covered=covered, cases_covered=cases
             ),
             hosts=hosts,
+            causes=causes(store, run_id),
             failing=failing_cases(store, run_id),
             flaky=flaky(store, run_id),
             slowest=slowest_units(store, run_id),
@@ -168,14 +168,14 @@ def flaky(store: Store, run_id: str | None = None) -> tuple[Flaky, ...]:
 
     A case that has its unit's name, or a path that ends in it, says nothing beyond the unit and is left out.
     """
-    units = [unit for unit in _flaky_units(store, run_id) if not _SHARE.match(unit.name)]
+    units = [unit for unit in _flaky_units(store, run_id) if not is_share(unit.name)]
     names = {unit.name for unit in units}
     cases = [
         case
         for case in _flaky_cases(store, run_id)
         if case.name not in names and not any(case.name.endswith("/" + name) for name in names)
     ]
-    return tuple(sorted(units + cases, key=lambda found: (-found.failed, found.name)))
+    return explained(store, sorted(units + cases, key=lambda found: (-found.failed, found.name)), run_id)
 
 
 def _flaky_units(store: Store, run_id: str | None) -> list[Flaky]:

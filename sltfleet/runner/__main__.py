@@ -1,7 +1,8 @@
-"""The runner's command line: `python3 runner.pyz launch|run|stop RUN_DIR`.
+"""The runner's command line: `python3 runner.pyz launch|run|stop|repro RUN_DIR`.
 
-`launch` and `stop` answer with one line behind the marker of `sltfleet.wire.handshake`. Exit codes: 0 done, 2 wrong
-usage, 3 refused. Every command imports only what it needs: a host may be slow, and an answer is waited for.
+`launch` and `stop` answer with one line behind the marker of `sltfleet.wire.handshake`, `repro` as
+`sltfleet.wire.repro` says. Exit codes: 0 done, 2 wrong usage, 3 refused. Every command imports only what it needs: a
+host may be slow, and an answer is waited for.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import List, Optional
 USAGE = """usage: runner.pyz launch RUN_DIR
        runner.pyz run RUN_DIR
        runner.pyz stop RUN_DIR [--timeout SECONDS]
+       runner.pyz repro RUN_DIR REQUEST [--watch FD]
 """
 
 #: So long `stop` waits for a runner by default.
@@ -32,6 +34,8 @@ def main(arguments: List[str]) -> int:
         timeout_s = _seconds(arguments[2:])
         if timeout_s is not None:
             return _stop(arguments[1], timeout_s)
+    if len(arguments) in (3, 5) and arguments[0] == "repro":
+        return _repro(arguments[1], arguments[2], arguments[3:])
     sys.stderr.write(USAGE)
     return 2
 
@@ -62,6 +66,23 @@ def _stop(run_dir: str, timeout_s: float) -> int:
 
     sys.stdout.write(answer_to_line(stop(run_dir, timeout_s)))
     return 0
+
+
+def _repro(run_dir: str, text: str, watch: List[str]) -> int:
+    from sltfleet.runner.repro import repro
+    from sltfleet.wire.codec import DecodeError
+    from sltfleet.wire.format import FormatError
+    from sltfleet.wire.repro import request_from_text
+
+    try:
+        request = request_from_text(text)
+    except (DecodeError, FormatError) as error:
+        sys.stderr.write(f"sltfleet: {error}\n")
+        return 2
+    if watch and not (watch[0] == "--watch" and watch[1].isdigit()):
+        sys.stderr.write(USAGE)
+        return 2
+    return repro(run_dir, request, int(watch[1]) if watch else None)
 
 
 def _seconds(arguments: List[str]) -> Optional[float]:

@@ -25,6 +25,8 @@ class RunPaths:
         self.bin = os.path.join(self.root, "bin")
         #: What attempts print while they run.
         self.slots = os.path.join(self.root, "slots")
+        #: Locked while an attempt of the run is run again: two of them would write into the same files.
+        self.repro_lock = os.path.join(self.root, "repro.lock")
         #: The workers' own views of the tree.
         self.workers = os.path.join(self.root, "workers")
         self.artifacts = os.path.join(self.root, "artifacts")

@@ -24,6 +24,7 @@ from sltfleet.runner.paths import ProjectPaths, RunPaths
 from sltfleet.runner.phases import Config
 from sltfleet.runner.processes import own_identity
 from sltfleet.runner.schedule import PassScheduler
+from sltfleet.runner.spawn import own_environment
 from sltfleet.runner.specfile import read_spec
 from sltfleet.runner.units import Unit, resolve_units
 from sltfleet.wire.spec import LibtestUnits, Spec
@@ -51,7 +52,7 @@ def run(run_dir: str) -> int:
     if not linux.become_subreaper():
         notes += ("this host has no PR_SET_CHILD_SUBREAPER: daemons that tests leave behind are not found",)
     notes += _too_long(spec, tuple(unit.id for unit in resolved.units))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SLTFLEET_")}
+    environment = own_environment(os.environ)
     units = resolved.units
     memory_bytes = sampler.memory_bytes()
     dispatcher = make_dispatcher(spec, units, memory_bytes)

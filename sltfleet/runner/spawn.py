@@ -80,6 +80,11 @@ def attempt_environment(
     return environment
 
 
+def own_environment(environ: Mapping[str, str]) -> Dict[str, str]:
+    """Return what attempts get of the runner's environment: all but sltfleet's own variables."""
+    return {name: value for name, value in environ.items() if not name.startswith("SLTFLEET_")}
+
+
 class Spawner:
     """Starts the attempts of a run."""
 
@@ -101,17 +106,26 @@ class Spawner:
         package_dir = unit.binary.package_dir if unit.binary else self._spec.package_dir
         return os.path.normpath(os.path.join(root, package_dir))
 
-    def spawn(
-        self, attempt: Attempt, units: Sequence[Unit], values: Mapping[str, str], output: str, *, ahead: bool
-    ) -> int:
-        """Start an attempt of `units` (several only of one libtest executable) that prints into the file `output`.
-
-        One that is `ahead` gets less of the CPU. Returns its pid. Raises OSError and TemplateError.
+    def command(
+        self, attempt: Attempt, units: Sequence[Unit], values: Mapping[str, str]
+    ) -> Tuple[str, List[str], Dict[str, str]]:
+        """Return the working directory, the arguments and the environment of an attempt of `units` (several only of
+        one libtest executable). Raises TemplateError.
         """
         folder = self.folder(attempt.worker, units[0])
         built = built_path(self._spec, units[0])
         arguments = command_words(self._spec, units, values)
         environment = attempt_environment(self._base, self._spec, attempt, values, folder, self._paths.root, built)
+        return folder, arguments, environment
+
+    def spawn(
+        self, attempt: Attempt, units: Sequence[Unit], values: Mapping[str, str], output: str, *, ahead: bool
+    ) -> int:
+        """Start an attempt of `units` that prints into the file `output`; one that is `ahead` gets less of the CPU.
+
+        Returns its pid. Raises OSError and TemplateError.
+        """
+        folder, arguments, environment = self.command(attempt, units, values)
         if folder != self._folder:  # posix_spawn has no working directory, so the runner goes there itself
             os.chdir(folder)
             self._folder = folder

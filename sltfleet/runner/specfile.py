@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import posixpath
 import re
 
 from sltfleet.runner.libtest import IGNORED
@@ -69,6 +70,8 @@ def check_spec(spec: Spec) -> None:
     _check_units(spec)
     if isinstance(spec.verdict, JsonVerdict):
         check_template(spec.verdict.path)
+        # It may lie above the package, in the workspace's target/, but is removed before each attempt: not outside.
+        _check_below("verdict.path", posixpath.normpath(posixpath.join(spec.package_dir, spec.verdict.path)))
     if isinstance(spec.verdict, OutputVerdict):
         for pattern in (*spec.verdict.passed, *spec.verdict.failed):
             try:

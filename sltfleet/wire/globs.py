@@ -36,6 +36,11 @@ def compile_glob(pattern: str) -> "re.Pattern[str]":
     return re.compile("".join(out) + r"\Z", re.DOTALL)
 
 
+def literal(path: str) -> str:
+    """Return the pattern that matches this relative path and no other."""
+    return "".join(f"[{char}]" if char in "*?[" else char for char in path)
+
+
 def matches_any(path: str, patterns: Iterable[str]) -> bool:
     """Whether a relative path matches one of the patterns. Raises GlobError."""
     return any(compile_glob(pattern).match(path) for pattern in patterns)

@@ -23,6 +23,7 @@ NOT_SQLITE = {"evidence/slt_lang_aggfunc.test", "evidence/slt_lang_droptrigger.t
 def test_every_worker_is_busy_every_file_covered_and_the_failing_ones_are_named(demo_fleet: Person) -> None:
     person = demo_fleet
     person.does("sync")
+    person.does("doctor", "--suite", "sqllogictest")
     person.does("run", "--workers", "4", "--budget", "30s", "--seed", "1", code=1)
 
     report = person.does("fetch", "--format", "json").json()
@@ -34,8 +35,16 @@ def test_every_worker_is_busy_every_file_covered_and_the_failing_ones_are_named(
         assert found["occupancy"] >= 0.97, host  # a quiet machine reaches 99.8 %: this one is full of tests
     failing = {case["case"] for case in report["failing"]}
     assert len([name for name in failing if name.startswith("honest-failures/")]) == 3
+    causes = {cause["signature"].partition(":")[0]: cause["cases"] for cause in report["causes"]}
+    assert set(causes) == {"line <n>"}
+    assert failing == {case for cause in report["causes"] for case in cause["cases"]}
     flaky = {found["name"] for found in report["flaky"]}
     assert flaky <= {"flaky/flaky_by_design.test"}
+
+    # Each failure can be run again, over ssh as well.
+    wanted = (report["run"], "honest-failures/wrong_expected_value.test", "--host", "beta")
+    assert "expected `41`, got `42`" in person.does("repro", *wanted, code=1).stdout
+    assert person.does("repro", *wanted, "--print").stdout.startswith("ssh -F ")
 
 
 def test_a_killed_controller_changes_nothing_on_the_hosts(demo_fleet: Person) -> None:

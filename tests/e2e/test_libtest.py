@@ -82,6 +82,21 @@ def test_every_test_of_a_workspace_is_a_unit_with_its_own_verdict(person: Person
         assert len(set(started)) < len(started), "some shared a process"
 
 
+def test_single_tests_are_canaries_and_can_be_run_again(person: Person) -> None:
+    canary = {"passing": "alpha::api::adds", "failing": "beta::hard::exits_with_zero"}
+    make_project(person, {"build": {"workspace": True}, "units": {"kind": "libtest"}, "canary": canary})
+    with stopped_at_the_end(person):
+        person.does("sync")
+        trusted = person.does("doctor", "--suite", "all", "-v")
+        assert "the failing canary beta::hard::exits_with_zero failed" in trusted.stdout
+        person.does("run", "--workers", "2", "--budget", "60s", "--passes", "1", code=1)
+        run = str(person.does("fetch", "--format", "json").json()["run"])
+    again = person.does("repro", run, "alpha::api::fails", code=1)
+    assert "two by two" in again.stdout
+    assert "running 1 test" in again.stdout
+    person.does("repro", run, "alpha::tests::runs_in_its_own_folder")
+
+
 def test_ignored_tests_run_where_they_are_asked_for_and_an_executable_can_be_left_out(person: Person) -> None:
     make_project(
         person,

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from sltfleet.app.fleet import HostResults
 from sltfleet.app.progress import silent
-from sltfleet.app.sync import SyncedHost, sync
+from sltfleet.app.sync import sync
 from sltfleet.core.errors import FleetError
+from sltfleet.core.syncing import SyncedHost
 from tests.support.fleets import local_hosts, opened
 
 

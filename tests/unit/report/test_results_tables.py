@@ -12,8 +12,9 @@ import pytest
 from sltfleet.app.report import RunReport
 from sltfleet.report.comparison_table import comparison_table
 from sltfleet.report.results_json import comparison_json, run_json
-from sltfleet.report.results_tables import MAX_ROWS, failing_table, run_tables
-from sltfleet.results.model import FailingCase
+from sltfleet.report.results_tables import causes_table, failing_table, run_tables
+from sltfleet.report.tables import MAX_ROWS
+from sltfleet.results.model import Cause, FailingCase
 from tests.support.golden import check_golden
 from tests.unit.report.reports import hostile, looping, once
 
@@ -61,3 +62,13 @@ def test_a_long_list_is_cut_and_says_so(tmp_path: Path) -> None:
 def test_a_table_without_rows_is_not_shown(tmp_path: Path) -> None:
     assert failing_table(()) == ""
     assert "Failing" not in run_tables(replace(once(tmp_path), failing=()))
+
+
+def test_causes_are_numbered_and_each_failing_case_tells_its_own() -> None:
+    causes = tuple(
+        Cause(f"s{number}", "", f"c{number}", 1, 1, ("a",), 1.5, (f"c{number}", "both")) for number in range(2)
+    )
+    cases = [FailingCase(name, "u", "m", 1, 0, ("a",), "") for name in ("c0", "c1", "both", "other")]
+    assert "(no message)" in causes_table(causes)
+    rows = [line.split()[:2] for line in click.unstyle(failing_table(cases, causes)).splitlines()[2:]]
+    assert rows == [["c0", "1"], ["c1", "2"], ["both", "1,"], ["other", "-"]]

@@ -19,7 +19,7 @@ from sltfleet.runner.specfile import SpecError, check_spec, read_spec
 from sltfleet.runner.tree import WrongBinaryError, copy_binary, snapshot
 from sltfleet.runner.units import Unit, resolve_units, unit_values
 from sltfleet.runner.views import make_targets, make_view
-from sltfleet.wire.spec import ExitCodeVerdict, FileUnits, Limits, OutputVerdict, PartitionUnits, Spec
+from sltfleet.wire.spec import ExitCodeVerdict, FileUnits, JsonVerdict, Limits, OutputVerdict, PartitionUnits, Spec
 
 SPEC = Spec(
     run_id="r",
@@ -192,6 +192,17 @@ class TestSpecFile:
     def test_what_makes_no_sense_is_refused(self, changes: dict[str, object]) -> None:
         with pytest.raises(ValueError, match=r"\S"):
             check_spec(replace(SPEC, **changes))  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize(
+        ("package_dir", "path"), [("", "target/{worker}.json"), ("crates/a", "../../target/x.json")]
+    )
+    def test_a_verdict_file_may_lie_anywhere_in_the_tree(self, package_dir: str, path: str) -> None:
+        check_spec(replace(SPEC, package_dir=package_dir, verdict=JsonVerdict(path, "passed", "failed")))
+
+    @pytest.mark.parametrize(("package_dir", "path"), [("", "../x.json"), ("crates/a", "../../../x"), ("", "/etc/x")])
+    def test_a_verdict_file_outside_the_tree_is_refused(self, package_dir: str, path: str) -> None:
+        with pytest.raises(ValueError, match="leaves the tree"):
+            check_spec(replace(SPEC, package_dir=package_dir, verdict=JsonVerdict(path, "passed", "failed")))
 
     def test_an_error_names_the_file(self, odd_path: Path) -> None:
         with pytest.raises(SpecError, match=r"spec\.json: No such file"):

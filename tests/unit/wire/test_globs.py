@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sltfleet.wire.globs import GlobError, compile_glob, matches_any, select
+from sltfleet.wire.globs import GlobError, compile_glob, literal, matches_any, select
 
 NAMES = st.text("ab.-[]*?\n é", min_size=1, max_size=4).filter(lambda name: name not in (".", ".."))
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
@@ -82,3 +82,9 @@ def test_what_is_excluded_is_not_selected_and_the_rest_is_sorted(paths: list[str
 def test_without_two_stars_the_rules_are_those_of_pathlib(path: str, pattern: str) -> None:
     same_depth = path.count("/") == pattern.count("/")
     assert matches_any(path, [pattern]) == (same_depth and PurePosixPath(path).match(pattern))
+
+
+@given(PATHS, PATHS)
+def test_a_literal_pattern_matches_its_path_and_no_other(path: str, other: str) -> None:
+    assert matches_any(path, [literal(path)])
+    assert matches_any(other, [literal(path)]) == (other == path)

@@ -14,7 +14,18 @@ from sltfleet.app.progress import Listener, Warned
 from sltfleet.app.revision import read_revision
 from sltfleet.app.runs import RunRecord, save_run
 from sltfleet.app.stop import STOP_TIMEOUT_S, stop_host
-from sltfleet.config.model import ExitCodeConfig, FilesConfig, JsonConfig, OutputConfig, PartitionsConfig, SuiteConfig
+from sltfleet.config.model import (
+    CommandConfig,
+    ExitCodeConfig,
+    FilesConfig,
+    JsonConfig,
+    LibtestConfig,
+    LibtestVerdictConfig,
+    ListedFilesConfig,
+    OutputConfig,
+    PartitionsConfig,
+    SuiteConfig,
+)
 from sltfleet.core.errors import ActiveRunError, FleetError, RunError, SyncError
 from sltfleet.core.launching import escape_template, launch_script, read_launch
 from sltfleet.core.revision import Revision
@@ -23,9 +34,12 @@ from sltfleet.results.history import unit_history
 from sltfleet.results.store import Store
 from sltfleet.wire.handshake import Launched
 from sltfleet.wire.spec import (
+    CommandUnits,
     ExitCodeVerdict,
     FileUnits,
     JsonVerdict,
+    LibtestUnits,
+    LibtestVerdict,
     Limits,
     OutputVerdict,
     PartitionUnits,
@@ -133,7 +147,7 @@ def make_spec(
         build_digest=built.digest,
         args=suite.args,
         env={**escape_template(host.config.env), **suite.env},
-        units=_units(suite, workers if options.once else None),
+        units=_units(suite, built, workers if options.once else None),
         verdict=_verdict(suite),
         workers=workers,
         budget_s=options.budget_s or suite.budget,
@@ -227,17 +241,27 @@ def launch(host: Host, spec: Spec, *, replace: bool) -> tuple[Launched, str]:
     return answer, f"{answer.workers} workers on {answer.units} units"
 
 
-def _units(suite: SuiteConfig, fixed_shares: int | None) -> UnitSource:
+def _units(suite: SuiteConfig, built: BuiltSuite, fixed_shares: int | None) -> UnitSource:
     units = suite.units
     if isinstance(units, FilesConfig):
-        return FileUnits(root=units.root, include=units.include, exclude=units.exclude)
+        return _files(units)
+    if isinstance(units, LibtestConfig):
+        return LibtestUnits(built.binaries, units.ignored, units.exclude, units.batch or 0.0)
+    if isinstance(units, CommandConfig):
+        return CommandUnits(units.program, units.items, units.lines_of, _files(units.files) if units.files else None)
     assert isinstance(units, PartitionsConfig)
     # `--once` is the old behaviour: each worker has its fixed share, and leaves when it is done.
     return PartitionUnits(count=fixed_shares or units.count, first=units.first)
 
 
+def _files(units: FilesConfig | ListedFilesConfig) -> FileUnits:
+    return FileUnits(root=units.root, include=units.include, exclude=units.exclude)
+
+
 def _verdict(suite: SuiteConfig) -> VerdictRule:
     rule = suite.verdict
+    if isinstance(rule, LibtestVerdictConfig):
+        return LibtestVerdict()
     if isinstance(rule, ExitCodeConfig):
         return ExitCodeVerdict(success=rule.success)
     if isinstance(rule, OutputConfig):

@@ -25,8 +25,9 @@ def command(options: FleetOptions, run: str, case: str, local: bool, times: int,
 
     CASE is a failing case or a unit; RUN is the id of a fetched run, its beginning or its end. Everything is as it was:
     the unit, worker number, seed, environment, working directory and the run's own copy of the executable and the tree.
-    --host chooses among several hosts. Exit code 0 when it passed every time, 1 when it failed, 6 when it cannot be run
-    (the run was cleaned up on the host, or is still active there), 3 when the host cannot be reached.
+    Only a test that shared its process with others (units.batch) runs alone. --host chooses among several hosts.
+    Exit code 0 when it passed every time, 1 when it failed, 6 when it cannot be run (the run was cleaned up on the
+    host, or is still active there), 3 when the host cannot be reached.
     """
     from sltfleet.app.fleet import open_fleet
     from sltfleet.app.repro import passed, plan_repro, print_line, run_again

@@ -25,6 +25,7 @@ def check_tree(tree: YamlTree) -> Iterator[ConfigProblem]:
     yield from _check_default_suite(tree)
     yield from _check_local_roots(tree)
     yield from _check_shared_files(tree)
+    yield from _check_builds(tree)
 
 
 def _check_default_suite(tree: YamlTree) -> Iterator[ConfigProblem]:
@@ -59,6 +60,36 @@ def _check_shared_files(tree: YamlTree) -> Iterator[ConfigProblem]:
             message = "is one file for all workers: they would overwrite each other's verdicts"
             hint = "put {worker} into it, or set `workdir: per-worker` for the suite"
             yield problem_at(tree, ("suites", name, "verdict", "path"), message, hint)
+
+
+def _check_builds(tree: YamlTree) -> Iterator[ConfigProblem]:
+    """What is built must be what the units are run with."""
+    for name, suite in mapping(mapping(tree.value).get("suites")).items():
+        units, build = mapping(mapping(suite).get("units")), mapping(mapping(suite).get("build"))
+        place, kind = ("suites", name, "build"), units.get("kind")
+        if kind == "libtest":
+            verdict = mapping(mapping(suite).get("verdict")).get("kind", "libtest")
+            if verdict in ("exit-code", "output", "json"):
+                message = f"libtest units do not go with the verdict {verdict!r}"
+                yield problem_at(tree, ("suites", name, "verdict", "kind"), message, "remove `verdict`")
+            if build.get("command"):
+                message = "libtest units need an executable that cargo names"
+                yield problem_at(tree, (*place, "command"), message, "let cargo build, or use units of kind `command`")
+            continue
+        for key in ("tests", "lib", "bins", "workspace"):
+            if build.get(key):
+                yield problem_at(tree, (*place, key), "is for libtest units only", "name one target with `test`")
+        if kind in ("files", "partitions"):
+            if not build.get("command") and "test" not in build:
+                yield problem_at(tree, (*place, "test"), "is missing", "The test target (`cargo test --test NAME`)")
+            elif build.get("command") and "output" not in build:
+                yield problem_at(tree, (*place, "output"), "is missing", "name the executable that `command` makes")
+        program = units.get("program")
+        if kind == "command" and isinstance(program, tuple) and not ("test" in build or "output" in build):
+            for index, word in enumerate(program):
+                if isinstance(word, str) and "{binary}" in word:
+                    message = "{binary} stands for nothing: there is neither `build.test` nor `build.output`"
+                    yield problem_at(tree, ("suites", name, "units", "program", index), message)
 
 
 def mapping(value: object) -> Mapping[str, object]:

@@ -118,10 +118,22 @@ class HostConfig(Strict):
 
 
 class BuildConfig(Strict):
-    """What `cargo test --no-run` builds."""
+    """What `cargo test --no-run` builds, or another command."""
 
-    test: Word
+    test: Word | None = None
     """The test target (`cargo test --test NAME`)."""
+    tests: Items[Word] = ()
+    """Several test targets, for `libtest` units; without any target all that `cargo test` runs but doc tests."""
+    lib: bool = False
+    """The unit tests of the libraries (`--lib`), for `libtest` units."""
+    bins: bool = False
+    """The unit tests of the programs (`--bins`), for `libtest` units."""
+    workspace: bool = False
+    """All packages of the workspace (`--workspace`), for `libtest` units."""
+    command: Items[str] = ()
+    """The words of another command than cargo, run in the repo on each host; its files stay there."""
+    output: InnerPath | None = None
+    """The executable that `command` makes, relative to the repo: a run takes a copy, `{binary}`."""
     package: Word | None = None
     """The package, in a workspace (`cargo test --package NAME`)."""
     manifest: InnerPath = "Cargo.toml"
@@ -153,6 +165,19 @@ class BuildConfig(Strict):
             raise FieldError("`features` does not go with `all_features`", "remove one of them")
         return self
 
+    @model_validator(mode="after")
+    def _one_way_to_build(self) -> BuildConfig:
+        if self.output is not None and not self.command:
+            raise FieldError("`output` is what `command` makes, and there is none", "add `command`, or remove `output`")
+        for_cargo = sorted(self.model_fields_set - {"command", "output", "env", "timeout"})
+        if self.command and for_cargo:
+            raise FieldError(f"`{for_cargo[0]}` is for cargo, and does not go with `command`", "remove one of them")
+        if self.test is not None and self.tests:
+            raise FieldError("`test` does not go with `tests`", "name all of them in `tests`")
+        if self.package is not None and self.workspace:
+            raise FieldError("`package` does not go with `workspace`", "remove one of them")
+        return self
+
 
 class FilesConfig(Strict):
     """One unit per file."""
@@ -176,6 +201,51 @@ class PartitionsConfig(Strict):
     """How many shares; many times the workers, so that they are small and nobody waits."""
     first: Literal[0, 1] = 0
     """The number of the first share, as the suite counts."""
+
+
+class LibtestConfig(Strict):
+    """One unit per test of Rust's own harness, `PACKAGE::TARGET::TEST`, from all executables that are built."""
+
+    kind: Literal["libtest"]
+    """A unit is a test."""
+    ignored: Literal["skip", "include", "only"] = "skip"
+    """What happens to tests with `#[ignore]`."""
+    exclude: Items[Glob] = ()
+    """Globs over the ids of tests or, `PACKAGE::TARGET`, of whole executables to leave out."""
+    batch: Duration | None = None
+    """Tests that are known to be shorter share a process until their durations add up to this; default: none does."""
+
+
+class ListedFilesConfig(Strict):
+    """The files that are units of a program."""
+
+    root: InnerPath
+    """The folder of the files, relative to the repo."""
+    include: Items[Glob] = ("**/*",)
+    """Globs below `root`; `**` stands for any number of folders."""
+    exclude: Items[Glob] = ()
+    """Globs below `root` to leave out."""
+
+
+class CommandConfig(Strict):
+    """Units of any program, named by one of `items`, `lines_of` and `files`."""
+
+    kind: Literal["command"]
+    """A unit is an argument of a program."""
+    program: Items[Template] = Field(min_length=1)
+    """The words of the command that runs one unit, `{unit}` among them; placeholders as in `env`."""
+    items: Items[Template] = ()
+    """The units themselves."""
+    lines_of: Items[str] = ()
+    """The words of a command that prints one unit per line; it is run in the run's tree on each host."""
+    files: ListedFilesConfig | None = None
+    """Files are the units."""
+
+    @model_validator(mode="after")
+    def _units_from_one_place(self) -> CommandConfig:
+        if sum(map(bool, (self.items, self.lines_of, self.files))) != 1:
+            raise FieldError("needs one of `items`, `lines_of` and `files`", "say in one way what the units are")
+        return self
 
 
 class ExitCodeConfig(Strict):
@@ -219,6 +289,13 @@ class JsonConfig(Strict):
     """Dotted path to an object from case name to message."""
 
 
+class LibtestVerdictConfig(Strict):
+    """What Rust's own test harness prints tells."""
+
+    kind: Literal["libtest"]
+    """The cases are tests of the harness."""
+
+
 class TimeoutConfig(Strict):
     """How long an attempt may take. A plain duration is the same as `max` alone."""
 
@@ -255,14 +332,14 @@ class CanaryConfig(Strict):
 class SuiteConfig(Strict):
     """What is built and how it is run."""
 
-    build: BuildConfig
-    """What is built."""
-    units: FilesConfig | PartitionsConfig = Field(discriminator="kind")
+    build: Annotated[BuildConfig, BeforeValidator(read_section)] = Field(default_factory=BuildConfig)
+    """What is built; `command` units may need nothing."""
+    units: FilesConfig | PartitionsConfig | LibtestConfig | CommandConfig = Field(discriminator="kind")
     """What is handed to the workers, one at a time."""
-    verdict: ExitCodeConfig | OutputConfig | JsonConfig = Field(
+    verdict: ExitCodeConfig | OutputConfig | JsonConfig | LibtestVerdictConfig = Field(
         default_factory=lambda: ExitCodeConfig(kind="exit-code"), discriminator="kind"
     )
-    """How an attempt tells what passed and what failed; default: by its exit code."""
+    """How an attempt tells what passed and what failed; default: by its exit code, `libtest` units by its output."""
     canary: CanaryConfig | None = None
     """Units that are known to pass and to fail: `sltfleet doctor --suite NAME` holds the verdict against them."""
     args: Items[Template] = ()
@@ -294,6 +371,15 @@ class SuiteConfig(Strict):
     """Of all kept outputs of a run on one host."""
     nice: int = Field(default=10, ge=0, le=19)
     """Attempts run at this nice value, so that the runner can start the next one at once."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _libtest_tells_of_its_tests(cls, values: object) -> object:
+        if not isinstance(values, dict) or "verdict" in values:
+            return values
+        units = values.get("units")
+        kind = units.get("kind") if isinstance(units, dict) else getattr(units, "kind", None)
+        return {**values, "verdict": {"kind": "libtest"}} if kind == "libtest" else values
 
 
 class FleetConfig(Strict):

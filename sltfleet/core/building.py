@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sltfleet.core.cargo import CargoBuild, cargo_arguments
+from sltfleet.core.cargo import Artifact, CargoBuild, cargo_arguments
 from sltfleet.core.paths import SYNC_RECORD_NAME, HostPaths
 from sltfleet.core.shell import ROOT_PRELUDE, Script
 from sltfleet.core.syncing import NEVER_CODE, WHOLE_SYNC_CHECK, SyncRecord, record_from_json
@@ -57,12 +57,13 @@ exit "$code"
 _BUILD_BODY = (
     _ENTER
     + f"""\
-name=$1; key=$2; force=$3; folder=$4; toolchain=$5; supervisor=$6; variables=$7; shift 7
+name=$1; key=$2; force=$3; folder=$4; toolchain=$5; supervisor=$6; tool=$7; variables=$8; shift 8
 while [ "$variables" -gt 0 ]; do export "$1"; shift; variables=$((variables - 1)); done
-cd -P "repo/$folder" 2>/dev/null && [ -f Cargo.toml ] || exit {NO_MANIFEST_CODE}
+cd -P "repo/$folder" 2>/dev/null && {{ [ -z "$tool" ] || [ -f Cargo.toml ]; }} || exit {NO_MANIFEST_CODE}
 case $(pwd -P)/ in "$here"/repo/*) ;; *) exit {NO_MANIFEST_CODE} ;; esac
 printf '@project %s\\n@sync ' "$here"
 cat "$here/{SYNC_RECORD_NAME}"
+if [ "$#" = 0 ]; then printf '@content %s\\n' "$content"; exit 0; fi
 
 # A session without a terminal has no ~/.cargo/bin on its PATH. What rustup puts there is no cargo until it has a
 # toolchain.
@@ -79,14 +80,16 @@ for place in "${{CARGO_HOME:-$HOME/.cargo}}/bin/cargo" "$HOME/.cargo/bin/cargo" 
   # It works, but not with the toolchain that is asked for here: another cargo would be a silent substitute.
   if (cd / && RUST_BACKTRACE=0 "$place" --version) >/dev/null 2>&1; then break; fi
 done
-if [ -z "$cargo" ]; then
+if [ -z "$cargo" ] && [ -n "$tool" ]; then
   [ -n "$said" ] || exit {NO_CARGO_CODE}
   printf '%s\\n' "$said" >&2
   exit {BROKEN_CARGO_CODE}
 fi
-PATH=${{cargo%/*}}:$PATH
-CARGO_TARGET_DIR=$here/target CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
-export PATH CARGO_TARGET_DIR CARGO_TERM_COLOR CARGO_TERM_PROGRESS_WHEN
+PATH=${{cargo:+${{cargo%/*}}:}}$PATH
+CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
+export PATH CARGO_TERM_COLOR CARGO_TERM_PROGRESS_WHEN
+# Another command puts its files where the person expects them.
+if [ -n "$tool" ]; then CARGO_TARGET_DIR=$here/target; export CARGO_TARGET_DIR; fi
 printf '@toolchain %s\\n' "$(rustc ${{toolchain:+"+$toolchain"}} -V 2>/dev/null)"
 
 fingerprint=$(
@@ -101,9 +104,11 @@ fingerprint=$(
 )
 record=$here/builds/$name
 if [ "$force" = 0 ] && grep -q -F "\\"fingerprint\\": \\"$fingerprint\\"" "$record.json" 2>/dev/null &&
-    sha256sum --check --status "$record.sha256" 2>/dev/null &&
+    {{ [ -f "$record.sha256" ] && [ ! -s "$record.sha256" ] ||
+      sha256sum --check --status "$record.sha256" 2>/dev/null; }} &&
     [ -z "$(find "$here/repo" -newer "$record.json" -print -quit 2>&1)" ]; then
-  printf '@digest %s\\n@record ' "$(sed 's/^\\\\//; s/ .*//; q' "$record.sha256")"
+  sed 's/^\\\\//; s/ .*//; s/^/@digest /' "$record.sha256"
+  printf '@record '
   cat "$record.json"
   exit 0
 fi
@@ -111,7 +116,11 @@ printf '@fingerprint %s\\n@content %s\\n' "$fingerprint" "$content"
 lock=$PWD
 while [ ! -f "$lock/Cargo.lock" ] && [ "$lock" != "$here/repo" ]; do lock=${{lock%/*}}; done
 printf '@packages %s\\n' "$(grep -c '^\\[\\[package\\]\\]' "$lock/Cargo.lock" 2>/dev/null)"
-setsid sh -c "$supervisor" sltfleet-build cargo "$@"
+if [ -n "$tool" ]; then
+  setsid sh -c "$supervisor" sltfleet-build cargo "$@"
+else
+  setsid sh -c "$supervisor" sltfleet-build "$@" >&2
+fi
 printf '\\n@exit %s\\n' "$?"
 """
 )
@@ -119,13 +128,14 @@ printf '\\n@exit %s\\n' "$?"
 _SEAL_BODY = (
     _ENTER
     + f"""\
-name=$1; binary=$2; built_from=$3
+name=$1; built_from=$2; shift 2
 [ "$content" = "$built_from" ] || exit {CHANGED_CODE}
-[ -f "$binary" ] || exit {NO_BINARY_CODE}
+for binary; do [ -f "$binary" ] || exit {NO_BINARY_CODE}; done
 mkdir -p builds && cd builds || exit 1
-sha256sum -- "$binary" >"$name.sha256.new" || exit {NO_BINARY_CODE}
+: >"$name.sha256.new"
+[ "$#" = 0 ] || sha256sum -- "$@" >"$name.sha256.new" || exit {NO_BINARY_CODE}
 put_record "$name.json.new" && mv "$name.sha256.new" "$name.sha256" && mv "$name.json.new" "$name.json" || exit 1
-printf '@digest %s\\n' "$(sed 's/^\\\\//; s/ .*//; q' "$name.sha256")"
+sed 's/^\\\\//; s/ .*//; s/^/@digest /' "$name.sha256"
 """
 )
 
@@ -136,32 +146,43 @@ class BuildRecord:
 
     fingerprint: str
     suite: str
-    binary: str
-    package: str
-    manifest_path: str
+    artifacts: tuple[Artifact, ...]
     toolchain: str
     duration_s: float
 
 
+@dataclass(frozen=True)
+class CommandBuild:
+    """Another command than cargo, run in the repo; without words nothing is built. `output` is relative to the repo."""
+
+    command: tuple[str, ...] = ()
+    output: str | None = None
+
+
 def build_script(
-    paths: HostPaths, suite: str, build: CargoBuild, environment: Mapping[str, str], *, force: bool
+    paths: HostPaths, suite: str, build: CargoBuild | CommandBuild, environment: Mapping[str, str], *, force: bool
 ) -> Script:
     """Return the script that builds, unless nothing has changed.
 
     Names of variables are names (config.load has seen to it).
     """
-    arguments = cargo_arguments(build)
+    if isinstance(build, CargoBuild):
+        tool, folder, toolchain, arguments = "cargo", build.folder, build.toolchain or "", cargo_arguments(build)
+    else:
+        tool, folder, toolchain, arguments = "", ".", "", list(build.command)
     variables = [f"{name}={value}" for name, value in sorted(environment.items())]
-    key = json.dumps([build.folder, arguments, variables])
-    head = (paths.root, paths.project, suite, key, "1" if force else "0", build.folder)
-    words = (build.toolchain or "", _SUPERVISOR, str(len(variables)), *variables, *arguments)
+    # The format of the record is in the key: one of another version is not taken for what was built.
+    key = json.dumps([2, tool, folder, arguments, variables])
+    head = (paths.root, paths.project, suite, key, "1" if force else "0", folder)
+    words = (toolchain, _SUPERVISOR, tool, str(len(variables)), *variables, *arguments)
     return Script(_BUILD_BODY, (*head, *words), watched=True)
 
 
 def seal_script(paths: HostPaths, record: BuildRecord, content_id: str) -> Script:
-    """Return the script that remembers a build, unless `content_id` is no longer the repo's, and prints the digest."""
+    """Return the script that remembers a build, unless `content_id` is no longer the repo's, and prints the digests."""
     text = json.dumps(encode(record), ensure_ascii=True, allow_nan=False).encode("ascii") + b"\n"
-    args = (paths.root, paths.project, record.suite, record.binary, content_id)
+    binaries = (artifact.executable for artifact in record.artifacts)
+    args = (paths.root, paths.project, record.suite, content_id, *binaries)
     return Script(_SEAL_BODY, args, files=(("record", text),))
 
 
@@ -175,7 +196,7 @@ class BuildAnswer:
     content: str = ""
     packages: int | None = None
     sync: SyncRecord | None = None
-    digest: str = ""
+    digests: list[str] = field(default_factory=list)
     exit_code: int | None = None
     record: BuildRecord | None = None
     problems: list[str] = field(default_factory=list)
@@ -196,7 +217,7 @@ class BuildAnswer:
         elif name == "@packages":
             self.packages = int(value) if value.isdecimal() and value != "0" else None
         elif name == "@digest":
-            self.digest = value if _DIGEST.match(value) else ""
+            self.digests += [value] if _DIGEST.match(value) else []
         elif name == "@exit":
             self.exit_code = int(value) if value.isdecimal() else None
         elif name == "@record":

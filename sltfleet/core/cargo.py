@@ -17,7 +17,7 @@ from sltfleet.core.errors import BuildError
 class CargoBuild:
     """What is to be built: fleet.yaml's `build`, less what is no business of cargo's. See config.model.BuildConfig."""
 
-    test: str
+    test: str | None = None
     package: str | None = None
     manifest: str = "Cargo.toml"
     profile: str | None = None
@@ -28,6 +28,10 @@ class CargoBuild:
     locked: bool = False
     jobs: int | None = None
     toolchain: str | None = None
+    tests: tuple[str, ...] = ()
+    lib: bool = False
+    bins: bool = False
+    workspace: bool = False
 
     @property
     def folder(self) -> str:
@@ -46,10 +50,14 @@ class CargoBuild:
 
 
 def cargo_arguments(build: CargoBuild) -> list[str]:
-    """Return cargo's arguments: they compile one test target, run nothing, and make cargo tell in JSON what it made."""
+    """Return cargo's arguments: they compile test targets, run nothing, and make cargo tell in JSON what it made."""
     # Values stand in the same word as their option: one that begins with a dash is still a value.
     argv = [f"+{build.toolchain}"] if build.toolchain else []
-    argv += ["test", "--no-run", "--message-format=json-render-diagnostics", f"--test={build.test}"]
+    argv += ["test", "--no-run", "--message-format=json-render-diagnostics"]
+    argv += [f"--test={name}" for name in ((build.test,) if build.test else build.tests)]
+    argv += ["--lib"] if build.lib else []
+    argv += ["--bins"] if build.bins else []
+    argv += ["--workspace"] if build.workspace else []
     argv += [f"--package={build.package}"] if build.package else []
     argv += [f"--profile={build.profile}"] if build.profile else []
     argv += [f"--features={','.join(build.features)}"] if build.features else []
@@ -63,8 +71,12 @@ def cargo_arguments(build: CargoBuild) -> list[str]:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A test executable that cargo made, or found to be fresh; both paths are absolute on the host."""
+    """A test executable that cargo made, or found to be fresh; both paths are absolute on the host.
 
+    `id` is the one that cargo-nextest gives it.
+    """
+
+    id: str
     package: str
     manifest_path: str
     executable: str
@@ -74,10 +86,11 @@ class Artifact:
 class CargoReader:
     """Reads cargo's messages, a line at a time.
 
-    `done` counts the packages of which something was compiled or found fresh.
+    `done` counts the packages of which something was compiled or found fresh. `test`: the target whose executable is
+    looked for, None: all targets' test executables are.
     """
 
-    test: str
+    test: str | None
     artifacts: list[Artifact] = field(default_factory=list)
     _packages: set[str] = field(default_factory=set)
 
@@ -111,9 +124,13 @@ class CargoReader:
 
     def _take(self, message: Mapping[object, object], target: Mapping[object, object], package_id: str) -> None:
         executable, manifest = message.get("executable"), message.get("manifest_path")
-        is_test = target.get("kind") == ["test"] and _mapping(message.get("profile")).get("test") is True
-        if is_test and target.get("name") == self.test and isinstance(executable, str) and isinstance(manifest, str):
-            self.artifacts.append(Artifact(package_name(package_id), manifest, executable))
+        name, kinds = target.get("name"), target.get("kind")
+        is_test = _mapping(message.get("profile")).get("test") is True
+        asked = self.test is None or (kinds == ["test"] and name == self.test)
+        if is_test and asked and isinstance(executable, str) and isinstance(manifest, str) and isinstance(name, str):
+            package = package_name(package_id)
+            kind = kinds[0] if isinstance(kinds, list) and kinds else ""
+            self.artifacts.append(Artifact(binary_id(package, str(kind), name), package, manifest, executable))
 
     def artifact(self) -> Artifact:
         """Return the one executable of the test target.
@@ -132,6 +149,24 @@ class CargoReader:
                 f"several packages have a test target {self.test!r}", ", ".join(names), f"set build.package: {names[0]}"
             )
         return self.artifacts[-1]
+
+    def all_artifacts(self) -> tuple[Artifact, ...]:
+        """Return every test executable once, in the order of their ids. Raises BuildError where there is none."""
+        found = {artifact.executable: artifact for artifact in self.artifacts}
+        if not found:
+            raise BuildError(
+                "cargo made no test executable",
+                "none of its messages names one",
+                "look at `build` in fleet.yaml, and at `test = false` in Cargo.toml",
+            )
+        return tuple(sorted(found.values(), key=lambda artifact: artifact.id))
+
+
+def binary_id(package: str, kind: str, target: str) -> str:
+    """Return the id of a test executable. Source: cargo-nextest's book, "Binary IDs"."""
+    if kind == "test":
+        return f"{package}::{target}"
+    return f"{package}::{kind}/{target}" if kind in ("bin", "example", "bench") else package
 
 
 def package_name(package_id: str) -> str:

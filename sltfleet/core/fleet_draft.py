@@ -158,9 +158,11 @@ def _suite(name: str, test: TestFacts, corpus: Corpus | None, *, workspace: bool
         lines += _files(test, corpus)
     elif _SHARE.keys() <= test.words:
         lines += _partitions(test)
+    elif not test.own_main:
+        lines += _single_tests(test)
     else:
-        lines += _whole_target(test)
-    lines += _verdict(test)
+        lines += _whole_target()
+    lines += _verdict(test, single_tests="    kind: libtest" in lines)
     lines += ["  # How long a run lasts: the units are run pass after pass until it is over.", "  budget: 1h"]
     return "".join(f"  {line}\n" for line in lines)
 
@@ -194,21 +196,31 @@ def _partitions(test: TestFacts) -> list[str]:
     ]
 
 
-def _whole_target(test: TestFacts) -> list[str]:
-    if test.own_main:
-        reason = [
-            "  # Nothing is known of how this test can be told what to run, so a unit is all of it. If it can be told",
-            "  # a file or a share, say so in `units` and `env`: the smaller the units, the busier the workers.",
-        ]
-    else:
-        reason = [
-            "  # A unit is the whole target: every worker runs all of it again and again. Single tests as units",
-            "  # (`kind: libtest`) come with a later version of sltfleet.",
-        ]
-    return [*reason, "  units:", "    kind: partitions", "    count: 1", "  timeout: 1h  # of the whole target"]
+def _single_tests(test: TestFacts) -> list[str]:
+    guess = "  # If it has a `main` of its own (harness = false), say here how it is told what to run."
+    return [
+        "  # A unit is a single test (a `#[test]` function); those with `#[ignore]` are not run.",
+        *([guess] if test.own_main is None else []),
+        "  units:",
+        "    kind: libtest",
+        "  timeout: 300s  # of one test",
+    ]
 
 
-def _verdict(test: TestFacts) -> list[str]:
+def _whole_target() -> list[str]:
+    return [
+        "  # Nothing is known of how this test can be told what to run, so a unit is all of it. If it can be told",
+        "  # a file or a share, say so in `units` and `env`: the smaller the units, the busier the workers.",
+        "  units:",
+        "    kind: partitions",
+        "    count: 1",
+        "  timeout: 1h  # of the whole target",
+    ]
+
+
+def _verdict(test: TestFacts, *, single_tests: bool) -> list[str]:
+    if single_tests:
+        return []  # what the harness prints tells
     if RESULTS_WORD in test.words:
         return [
             "  # What passed and what failed stands in a file that the test writes, relative to the package's folder.",
@@ -218,8 +230,6 @@ def _verdict(test: TestFacts) -> list[str]:
             "    passed: tested_files.passed",
             "    failed: tested_files.failed",
         ]
-    if test.own_main is False:
-        return ["  verdict: {kind: exit-code}"]
     return [
         "  # If the test exits with 0 although something failed, its output (`kind: output`) or a file that it writes",
         "  # (`kind: json`) can tell.",

@@ -11,7 +11,7 @@ import os
 import signal
 import stat
 from types import FrameType
-from typing import Iterator, Mapping, Optional, Tuple
+from typing import Iterator, Mapping, Optional, Sequence, Tuple, Union
 
 from sltfleet.runner.files import read_up_to, remove_file
 from sltfleet.runner.outputs import GrowingOutput
@@ -20,10 +20,11 @@ from sltfleet.runner.verdicts import (
     Verdict,
     judge_exit_code,
     judge_json,
+    judge_libtest,
     judge_output,
     unreadable,
 )
-from sltfleet.wire.spec import ExitCodeVerdict, JsonVerdict, OutputVerdict, VerdictRule
+from sltfleet.wire.spec import ExitCodeVerdict, JsonVerdict, LibtestVerdict, OutputVerdict, VerdictRule
 from sltfleet.wire.template import expand_template
 
 #: So long the patterns of an `output` verdict may take for one attempt.
@@ -40,10 +41,17 @@ class PatternTimeoutError(Exception):
 class Collector:
     """Collects the verdict of one attempt: made before it starts, asked after it ended."""
 
-    def __init__(self, rule: VerdictRule, folder: str, values: Mapping[str, str]) -> None:
-        """`folder`: the working directory; `values`: the attempt's template values. Removes a stale verdict file."""
+    def __init__(
+        self, rule: VerdictRule, folder: str, values: Mapping[str, str], tests: Sequence[str] = (), prefix: str = ""
+    ) -> None:
+        """`folder`: the working directory; `values`: the attempt's template values. Removes a stale verdict file.
+
+        `tests`: the libtest tests that the attempt runs, where they are known; `prefix` makes their names cases.
+        """
         self._rule = rule
         self._unit = values["unit"]
+        self._tests = tests
+        self._prefix = prefix
         self._path = ""
         self._shown_path = ""
         self._stale: Optional[_Stamp] = None
@@ -60,17 +68,21 @@ class Collector:
         rule = self._rule
         if isinstance(rule, ExitCodeVerdict):
             return judge_exit_code(rule, self._unit, exit_code)
-        if isinstance(rule, OutputVerdict):
+        if isinstance(rule, (OutputVerdict, LibtestVerdict)):
             return self._from_output(rule, exit_code, output)
         return self._from_file(rule, exit_code)
 
-    def _from_output(self, rule: OutputVerdict, exit_code: Optional[int], output: Optional[GrowingOutput]) -> Verdict:
+    def _from_output(
+        self, rule: Union[OutputVerdict, LibtestVerdict], exit_code: Optional[int], output: Optional[GrowingOutput]
+    ) -> Verdict:
         try:
             kept = output.kept()[0] if output is not None else b""
         except OSError as error:
             return unreadable(f"the output cannot be read: {error.strerror}")
         try:
             with _time_limit(PATTERN_LIMIT_S):
+                if isinstance(rule, LibtestVerdict):
+                    return judge_libtest(self._tests, self._prefix, exit_code, kept)
                 return judge_output(rule, self._unit, exit_code, kept)
         except PatternTimeoutError:
             return unreadable(f"the verdict's patterns took more than {PATTERN_LIMIT_S:g} s for {len(kept)} bytes")

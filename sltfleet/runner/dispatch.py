@@ -8,10 +8,12 @@ memory is killed at once. An attempt that ended by itself keeps its verdict, how
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Dict, List, Optional, Set, Tuple
 
-from sltfleet.runner import records
+from sltfleet.runner import batches, records
 from sltfleet.runner import slots as st
+from sltfleet.runner.batches import Batcher, members
 from sltfleet.runner.endings import CUT_KILL_AFTER_S, ask_to_end, kill, kill_over_limit
 from sltfleet.runner.knowledge import Knowledge
 from sltfleet.runner.memory import Memory
@@ -62,12 +64,14 @@ class Dispatcher:
         scheduler: Scheduler,
         knowledge: Optional[Knowledge] = None,
         memory: Optional[Memory] = None,
+        batcher: Optional[Batcher] = None,
     ) -> None:
         """`knowledge` should be the scheduler's own, so that what is learned here is known there."""
         self._config = config
         self._scheduler = scheduler
         self.knowledge = knowledge or Knowledge()
         self._memory = memory or Memory(self.knowledge)
+        self._batcher = batcher or Batcher(self.knowledge)
         self._slots = [Slot(worker) for worker in range(config.workers)]
         self._attempts = 0
         #: What was handed out and is not over, by the attempt's number.
@@ -154,7 +158,7 @@ class Dispatcher:
         assert isinstance(slot.state, st.Starting)
         slot.start_failures = 0
         self.trouble = ""
-        actions: List[Action] = [Record(records.attempt_started(attempt, event.pid, now))]
+        actions: List[Action] = [Record(records.attempt_started(one, event.pid, now)) for one in members(attempt)]
         slot.state = st.Running(attempt, event.pid, now, now + attempt.timeout_s)
         if isinstance(self.phase, Stopping):  # it was on its way when the run's end was decided
             actions += ask_to_end(slot, CutShort(self.phase.reason), now, self._config.kill_after_s)
@@ -163,13 +167,15 @@ class Dispatcher:
     def _spawn_failed(self, event: SpawnFailed, now: float) -> List[Action]:
         attempt = event.attempt
         slot = self._slots[attempt.worker]
-        slot.attempts += 1
         self.trouble = event.message
-        finished = records.not_started(attempt, event.message, now)
-        self.tally.add(finished)
         self._memory.ended(attempt.number)
-        actions: List[Action] = [Settle(finished)]
-        actions += self._passes_over(self._scheduler.not_started(self._assigned.pop(attempt.number)), now)
+        actions: List[Action] = []
+        for one in members(attempt):
+            slot.attempts += 1
+            finished = records.not_started(one, event.message, now)
+            self.tally.add(finished)
+            actions.append(Settle(finished))
+            actions += self._passes_over(self._scheduler.not_started(self._assigned.pop(one.number)), now)
         pause_s = min(BACKOFF_MAX_S, BACKOFF_S * 2.0**slot.start_failures)
         slot.start_failures = min(slot.start_failures + 1, 16)
         slot.state = st.BackingOff(due_s=now + pause_s)
@@ -188,9 +194,12 @@ class Dispatcher:
             cause = state.cause
         elif event.oom_killed:
             cause = OomKilled()
-        verdict = conclude(event.verdict, attempt.unit, event.exit_code, event.signal, cause)
-        finished = records.attempt_finished(attempt, now, state.since_s, verdict, event)
-        actions = self._settle(slot, finished, displaced=isinstance(cause, Displaced))
+        if attempt.others:
+            actions = self._settle_batch(slot, event, cause, state.since_s, now)
+        else:
+            verdict = conclude(event.verdict, attempt.unit, event.exit_code, event.signal, cause)
+            finished = records.attempt_finished(attempt, now, state.since_s, verdict, event)
+            actions = self._settle(slot, finished, displaced=isinstance(cause, Displaced))
         enough = self._config.fail_fast is not None and self.tally.bad >= self._config.fail_fast
         if enough and isinstance(self.phase, Live):
             slot.state = st.Idle()
@@ -244,19 +253,42 @@ class Dispatcher:
             slot.state = st.Waiting(due_s=now + WAIT_S)
             self._waiting.add(slot.worker)
             return []
-        self._attempts += 1
-        attempt = Attempt(
-            self._attempts,
-            assignment.unit,
-            slot.worker,
-            assignment.pass_number,
-            assignment.seed,
-            self.knowledge.timeout_s(assignment.unit),
-        )
+        attempt = self._attempt(slot, assignment)
+        others = [self._attempt(slot, other) for other in self._companions(slot, assignment, now, remaining_s)]
+        if others:
+            limits_s = [one.timeout_s for one in (attempt, *others)]
+            limit_s = batches.batch_timeout_s(limits_s, self._batcher.batch_s)
+            attempt = replace(attempt, timeout_s=limit_s, others=tuple(others))
         slot.state = st.Starting(attempt)
-        self._assigned[attempt.number] = assignment
         self._memory.started(attempt.number, attempt.unit)
         return [Spawn(attempt, remaining_s, ahead=assignment.pass_number > self._scheduler.oldest_pass)]
+
+    def _attempt(self, slot: Slot, assignment: Assignment) -> Attempt:
+        self._attempts += 1
+        self._assigned[self._attempts] = assignment
+        limit_s = self.knowledge.timeout_s(assignment.unit)
+        return Attempt(self._attempts, assignment.unit, slot.worker, assignment.pass_number, assignment.seed, limit_s)
+
+    def _companions(self, slot: Slot, first: Assignment, now: float, remaining_s: float) -> List[Assignment]:
+        """Hand out short tests of the same pass that share the process of `first`."""
+        found: List[Assignment] = []
+        units = {first.unit}
+        room_s = self._batcher.room_s(first.unit)
+
+        def joins(unit: str) -> bool:
+            return unit not in units and self._batcher.joins(unit, first.unit, room_s) and self._memory.admits(unit)
+
+        while room_s > 0 and len(units) < batches.MOST:
+            other = self._scheduler.next_unit(slot.worker, now, remaining_s, joins)
+            if not isinstance(other, Assignment):
+                return found
+            if not joins(other.unit) or other.pass_number != first.pass_number:
+                self._scheduler.put_back(other)
+                return found
+            found.append(other)
+            units.add(other.unit)
+            room_s -= self._batcher.takes_s(other.unit)
+        return found
 
     def _assign_waiting(self, now: float) -> List[Action]:
         """Ask again for the workers that wait for memory, until there is none for one of them."""
@@ -266,6 +298,36 @@ class Dispatcher:
             if worker in self._waiting:
                 break
         return actions
+
+    def _settle_batch(
+        self, slot: Slot, event: Exited, cause: Optional[Cause], since_s: float, now: float
+    ) -> List[Action]:
+        """Settle every attempt of a process; what was not run goes back into its pass."""
+        told = batches.split(event, cause)
+        if event.verdict.running is None and not isinstance(cause, (CutShort, Displaced)):
+            # Nobody knows which of them it was that kept the others from running.
+            self._batcher.alone(one.unit for one, verdict in told if verdict is None)
+        ran = [(one, verdict) for one, verdict in told if verdict is not None]
+        expected_s = [self.knowledge.expected_s(one.unit) or 0.0 for one, _ in ran]
+        finished = batches.divide(
+            [records.attempt_finished(one, now, since_s, verdict, event) for one, verdict in ran],
+            expected_s,
+            since_s,
+            now,
+            event.rusage,
+        )
+        for one, verdict in told:
+            self._batcher.learn(one.unit, verdict)
+        finished += [records.not_run(one, now) for one, verdict in told if verdict is None]
+        actions: List[Action] = []
+        for end in finished:
+            back = end.outcome == outcomes.CUT and not isinstance(cause, CutShort)
+            actions += self._settle(slot, end, displaced=back)
+        self._memory.ended(event.attempt.number)
+        # What was printed is kept as the output of the worst of them.
+        finished.sort(key=lambda end: end.outcome not in outcomes.BAD)
+        rest = [action for action in actions if not isinstance(action, Settle)]
+        return [Settle(finished[0], tuple(finished[1:]), event.attempt.number), *rest]
 
     def _settle(self, slot: Slot, finished: wire.AttemptFinished, displaced: bool = False) -> List[Action]:
         slot.attempts += 1

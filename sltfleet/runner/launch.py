@@ -16,6 +16,7 @@ import time
 from typing import List, Optional, Union
 
 from sltfleet.runner.files import FILE_MODE, make_folder, tail
+from sltfleet.runner.listing import ListingError, make_listing
 from sltfleet.runner.locks import is_locked, try_lock
 from sltfleet.runner.paths import ProjectPaths, RunPaths
 from sltfleet.runner.processes import is_alive
@@ -73,20 +74,23 @@ def _prepare(spec: Spec, paths: RunPaths) -> Union[int, Refused]:
     if os.path.commonpath([spec.repo, paths.root]) == os.path.normpath(spec.repo):
         return Refused("tree", f"{paths.root} lies in the repo {spec.repo}", "put the project's folder elsewhere")
     try:
-        snapshot(spec.repo, paths.tree, spec.package_dir)
-        resolved = resolve_units(spec.units, spec.select, paths.tree)
+        snapshot(spec.repo, paths.tree, *spec.package_dirs)
+        for folder in spec.package_dirs:
+            if not os.path.isdir(os.path.join(paths.tree, folder)):
+                return Refused("tree", f"the tree has no folder {folder!r}", "sync first")
+        for built, digest in spec.executables:
+            copy_binary(built, paths.binary(built), digest)
+        resolved = resolve_units(spec.units, spec.select, paths.tree, make_listing(spec, paths, os.environ))
         if not resolved.units:
             shutil.rmtree(paths.tree, ignore_errors=True)
             return Refused("no-units", "no unit matches" + _of_what(spec), "check units and --unit, and sync first")
-        package = os.path.join(paths.tree, spec.package_dir)
-        if not os.path.isdir(package):
-            return Refused("tree", f"the tree has no folder {spec.package_dir!r}", "sync first")
         if spec.workdir == "per-worker":
             for worker in range(spec.workers):
-                make_view(paths.tree, paths.view(worker), spec.package_dir)
+                make_view(paths.tree, paths.view(worker), *spec.package_dirs)
         else:
-            make_targets(paths.tree, spec.package_dir)
-        copy_binary(spec.binary, paths.binary(spec.binary), spec.build_digest)
+            make_targets(paths.tree, *spec.package_dirs)
+    except ListingError as error:
+        return Refused("no-units", str(error), error.fix)
     except GlobError as error:
         return Refused("spec", str(error), "check the globs in fleet.yaml")
     except WrongBinaryError as error:

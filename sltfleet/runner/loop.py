@@ -17,6 +17,7 @@ from typing import Dict, List, Mapping, Optional, Set, Tuple
 
 from sltfleet.runner import linux
 from sltfleet.runner.artifacts import Artifacts
+from sltfleet.runner.batches import members
 from sltfleet.runner.collect import Collector
 from sltfleet.runner.dispatch import Dispatcher
 from sltfleet.runner.files import make_folder
@@ -166,7 +167,10 @@ class Loop:
         deferred, self._deferred = self._deferred, []
         for action in deferred:
             if isinstance(action, Settle):
-                self._reporter.record(self._keep_output(action.event))
+                first = self._keep_output(action.event, action.process or action.event.attempt)
+                self._reporter.record(first)
+                for event in action.others:
+                    self._reporter.record(dataclasses.replace(event, output=first.output))
             elif isinstance(action, Record):
                 self._reporter.record(action.event)
             elif isinstance(action, WriteState):
@@ -211,10 +215,13 @@ class Loop:
     def _spawn(self, action: Spawn) -> Tuple[Event, float]:
         attempt = action.attempt
         at = self._now()
-        values = template_values(self._spec, self._units[attempt.unit], attempt, action.remaining_s)
+        units = [self._units[one.unit] for one in members(attempt)]
+        values = template_values(self._spec, units[0], attempt, action.remaining_s, self._spawner.binary(units[0]))
+        tests = [unit.values["test"] for unit in units if unit.binary]
         try:
-            collector = Collector(self._spec.verdict, self._spawner.folder(attempt.worker), values)
-            pid = self._spawner.spawn(attempt, values, self._outputs.path(attempt.worker), ahead=action.ahead)
+            folder = self._spawner.folder(attempt.worker, units[0])
+            collector = Collector(self._spec.verdict, folder, values, tests, units[0].prefix)
+            pid = self._spawner.spawn(attempt, units, values, self._outputs.path(attempt.worker), ahead=action.ahead)
         except (OSError, TemplateError, ValueError) as error:
             return SpawnFailed(attempt, f"cannot start the attempt: {error}"), at
         self._running[pid] = (attempt, collector)
@@ -268,8 +275,8 @@ class Loop:
         if strays:
             self._orphans.end_strays()
 
-    def _keep_output(self, event: wire.AttemptFinished) -> wire.AttemptFinished:
-        taken = self._taken.pop(event.attempt, None)
+    def _keep_output(self, event: wire.AttemptFinished, process: int) -> wire.AttemptFinished:
+        taken = self._taken.pop(process, None)
         if taken is None:
             return event
         try:

@@ -8,7 +8,7 @@ Times are seconds on the run's clock, which starts at 0 when the first worker st
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, Optional, Union
+from typing import Dict, Optional, Tuple, Union
 
 from sltfleet.runner.verdicts import Verdict
 from sltfleet.wire import events as wire
@@ -16,7 +16,7 @@ from sltfleet.wire import events as wire
 
 @dataclass(frozen=True)
 class Attempt:
-    """One execution of a unit by a worker, which may take `timeout_s`."""
+    """One execution of a unit by a worker, which may take `timeout_s`. `others` share its process, and run after it."""
 
     number: int
     unit: str
@@ -24,6 +24,7 @@ class Attempt:
     pass_number: int
     seed: int
     timeout_s: float
+    others: Tuple[Attempt, ...] = ()
 
 
 # --- events ---------------------------------------------------------------------------------------------------------
@@ -124,9 +125,15 @@ class SignalGroup:
 
 @dataclass(frozen=True)
 class Settle:
-    """Keep the output of an attempt that is over, note in the event where it is, and record the event."""
+    """Keep the output of an attempt that is over, note in the events where it is, and record them.
+
+    `event` decides how it is kept; `others` are the other attempts of its process. `process`: the number of the attempt
+    that led it, None for the event's own.
+    """
 
     event: wire.AttemptFinished
+    others: Tuple[wire.AttemptFinished, ...] = ()
+    process: Optional[int] = None
 
 
 @dataclass(frozen=True)

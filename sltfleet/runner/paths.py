@@ -16,6 +16,8 @@ class RunPaths:
         self.spec = os.path.join(self.root, "spec.json")
         self.journal = os.path.join(self.root, "journal.jsonl")
         self.state = os.path.join(self.root, "state.json")
+        #: What programs listed as units at the launch.
+        self.listed = os.path.join(self.root, "listed.json")
         self.identity = os.path.join(self.root, "identity")
         self.log = os.path.join(self.root, "runner.log")
         #: The hard-linked snapshot of the repo.

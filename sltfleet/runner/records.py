@@ -64,6 +64,21 @@ def attempt_finished(
     )
 
 
+def not_run(attempt: Attempt, now: float) -> wire.AttemptFinished:
+    """Return the event of an attempt whose process ended before its turn: no verdict, and nothing learned."""
+    return wire.AttemptFinished(
+        t=now,
+        attempt=attempt.number,
+        unit=attempt.unit,
+        worker=attempt.worker,
+        pass_number=attempt.pass_number,
+        seed=attempt.seed,
+        outcome=outcomes.CUT,
+        duration_s=0.0,
+        message="not run: the process that it shared ended before its turn",
+    )
+
+
 def worker_stopped(slot: Slot, reason: str, now: float, budget_s: float) -> wire.WorkerStopped:
     """Return the event of a worker that leaves."""
     return wire.WorkerStopped(

@@ -3,6 +3,7 @@
 The executable, the tree and the worker's folder are those of the run, which must still be there; arguments,
 environment and process come from `spawn`, the verdict from `collect` and `verdicts`, so that nothing is a second way of
 doing it. The attempt prints into a file, as in the run: a test that looks whether it has a terminal sees the same.
+A test that shared its process with others (`units.batch`) has one of its own here.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import IO, Dict, Optional, Tuple, Union
 
 from sltfleet.runner.collect import Collector
 from sltfleet.runner.files import make_folder, remove_file, tail
+from sltfleet.runner.listing import read_listing
 from sltfleet.runner.locks import is_locked, try_lock
 from sltfleet.runner.messages import Attempt
 from sltfleet.runner.outputs import GrowingOutput
@@ -51,6 +53,7 @@ class _Stage:
 
     def __init__(self, request: ReproRequest, spec: Spec, paths: RunPaths, unit: Unit) -> None:
         self.spec = spec
+        self.unit = unit
         self.base = own_environment(os.environ)
         self.spawner = Spawner(spec, paths, self.base)
         self.output = os.path.join(paths.slots, "repro.out")
@@ -63,7 +66,7 @@ class _Stage:
             request.seed,
             spec.limits.timeout_s,
         )
-        self.values = template_values(spec, unit, self.attempt, request.remaining_s)
+        self.values = template_values(spec, unit, self.attempt, request.remaining_s, self.spawner.binary(unit))
         self.watched: Optional[int] = None
 
     def controller_left(self) -> bool:
@@ -107,7 +110,8 @@ def _prepare(paths: RunPaths, request: ReproRequest) -> Union[_Stage, NotReprodu
         return NotReproduced(f"there is no run in {paths.root}", "it was cleaned up, or ran elsewhere", gone=True)
     try:
         spec = read_spec(paths.spec)
-        if not os.path.isdir(paths.tree) or not os.path.isdir(paths.bin):
+        binaries = [paths.binary(built) for built, _digest in spec.executables]
+        if not os.path.isdir(paths.tree) or not all(map(os.path.exists, binaries)):
             return NotReproduced(f"{paths.root} has no tree or no executable any more", "run the unit anew", gone=True)
         if spec.build_digest != request.build_digest:
             return NotReproduced("this host ran another build", "leave out --local, or choose another --host")
@@ -115,23 +119,25 @@ def _prepare(paths: RunPaths, request: ReproRequest) -> Union[_Stage, NotReprodu
         if is_locked(project.lock) and tail(project.current, 4096).strip() == spec.run_id:
             message = f"run {spec.run_id} is still active here, and its workers use these folders"
             return NotReproduced(message, "wait for its end, or stop it with: sltfleet stop")
-        units = resolve_units(spec.units, spec.select, paths.tree).units
+        units = resolve_units(spec.units, spec.select, paths.tree, read_listing(paths)).units
         unit = next((unit for unit in units if unit.id == request.unit), None)
         if unit is None:
             return NotReproduced(f"the run has no unit {request.unit!r} here")
         if spec.workdir == PER_WORKER and not os.path.isdir(paths.view(request.worker)):
-            make_view(paths.tree, paths.view(request.worker), spec.package_dir)
+            make_view(paths.tree, paths.view(request.worker), *spec.package_dirs)
         return _Stage(request, spec, paths, unit)
     except SpecError as error:
         return NotReproduced(str(error), "both sides need the same sltfleet")
     except OSError as error:
         return NotReproduced(f"{error.filename}: {error.strerror}", "look at the run's folder on the host")
+    except ValueError as error:
+        return NotReproduced(f"the run's units cannot be read: {error}", "look at the run's folder on the host")
 
 
 def _describe(stage: _Stage) -> ReproAnswer:
     """What a shell must be told. The marks are left out: they are for processes that a runner answers for."""
     try:
-        folder, argv, environment = stage.spawner.command(stage.attempt, stage.values)
+        folder, argv, environment = stage.spawner.command(stage.attempt, [stage.unit], stage.values)
     except TemplateError as error:
         return NotReproduced(str(error))
     own: Dict[str, str] = {
@@ -145,10 +151,13 @@ def _describe(stage: _Stage) -> ReproAnswer:
 def _once(stage: _Stage, number: int) -> ReproAnswer:
     remove_file(stage.output)
     limits = stage.spec.limits
+    unit = stage.unit
+    tests = [unit.values["test"]] if unit.binary else []
     try:
-        collector = Collector(stage.spec.verdict, stage.spawner.folder(stage.attempt.worker), stage.values)
+        folder = stage.spawner.folder(stage.attempt.worker, unit)
+        collector = Collector(stage.spec.verdict, folder, stage.values, tests, unit.prefix)
         started = time.monotonic()
-        pid = stage.spawner.spawn(stage.attempt, stage.values, stage.output, ahead=False)
+        pid = stage.spawner.spawn(stage.attempt, [unit], stage.values, stage.output, ahead=False)
     except (OSError, TemplateError, ValueError) as error:
         return NotReproduced(f"cannot start the attempt: {error}", "look at the run's folder on the host")
     try:

@@ -12,9 +12,11 @@ import sys
 from typing import Sequence, Tuple
 
 from sltfleet.runner import linux, sampler
+from sltfleet.runner.batches import Batcher
 from sltfleet.runner.dispatch import Dispatcher
 from sltfleet.runner.files import write_file
 from sltfleet.runner.knowledge import Knowledge
+from sltfleet.runner.listing import read_listing
 from sltfleet.runner.locks import try_lock
 from sltfleet.runner.loop import Loop
 from sltfleet.runner.memory import Memory, default_reserve_bytes
@@ -24,8 +26,8 @@ from sltfleet.runner.processes import own_identity
 from sltfleet.runner.schedule import PassScheduler
 from sltfleet.runner.spawn import own_environment
 from sltfleet.runner.specfile import read_spec
-from sltfleet.runner.units import resolve_units
-from sltfleet.wire.spec import Spec
+from sltfleet.runner.units import Unit, resolve_units
+from sltfleet.wire.spec import LibtestUnits, Spec
 from sltfleet.wire.state import identity_to_line
 
 #: So many units are named in a note.
@@ -45,7 +47,7 @@ def run(run_dir: str) -> int:
     identity = own_identity()
     write_file(paths.identity, identity_to_line(identity).encode("ascii"))
     write_file(project.current, spec.run_id.encode("utf-8") + b"\n")
-    resolved = resolve_units(spec.units, spec.select, paths.tree)
+    resolved = resolve_units(spec.units, spec.select, paths.tree, read_listing(paths))
     notes = resolved.notes
     if not linux.become_subreaper():
         notes += ("this host has no PR_SET_CHILD_SUBREAPER: daemons that tests leave behind are not found",)
@@ -53,16 +55,17 @@ def run(run_dir: str) -> int:
     environment = own_environment(os.environ)
     units = resolved.units
     memory_bytes = sampler.memory_bytes()
-    dispatcher = make_dispatcher(spec, tuple(unit.id for unit in units), memory_bytes)
+    dispatcher = make_dispatcher(spec, units, memory_bytes)
     loop = Loop(spec, paths, identity, units, dispatcher, environment)
     loop.run(notes, sampler.cores(), memory_bytes)
     os.close(lock)
     return 0
 
 
-def make_dispatcher(spec: Spec, units: Sequence[str], memory_bytes: int) -> Dispatcher:
-    """Return the dispatcher for a spec and the ids of its units, on a host with so much memory (0: unknown)."""
+def make_dispatcher(spec: Spec, resolved: Sequence[Unit], memory_bytes: int) -> Dispatcher:
+    """Return the dispatcher for a spec and its units, on a host with so much memory (0: unknown)."""
     limits = spec.limits
+    units = tuple(unit.id for unit in resolved)
     history = {unit: spec.history[unit] for unit in units if unit in spec.history}
     knowledge = Knowledge(history, limits)
     reserve_bytes = limits.memory_reserve_bytes
@@ -77,7 +80,10 @@ def make_dispatcher(spec: Spec, units: Sequence[str], memory_bytes: int) -> Disp
         exhausted="once" if spec.once else "passes",
     )
     scheduler = PassScheduler(units, spec.seed, knowledge, 1 if spec.once else spec.passes)
-    return Dispatcher(config, scheduler, knowledge, Memory(knowledge, reserve_bytes, limits.memory_limit_bytes))
+    memory = Memory(knowledge, reserve_bytes, limits.memory_limit_bytes)
+    batch_s = spec.units.batch_s if isinstance(spec.units, LibtestUnits) else 0.0
+    batcher = Batcher(knowledge, batch_s, {unit.id: unit.binary.id for unit in resolved if unit.binary})
+    return Dispatcher(config, scheduler, knowledge, memory, batcher)
 
 
 def _too_long(spec: Spec, units: Sequence[str]) -> Tuple[str, ...]:

@@ -11,15 +11,16 @@ import contextlib
 import math
 import os
 import signal
-from typing import Dict, List, Mapping, Tuple
+from typing import Dict, List, Mapping, Sequence, Tuple
 
+from sltfleet.runner.libtest import run_arguments
 from sltfleet.runner.messages import Attempt
 from sltfleet.runner.paths import RunPaths
 from sltfleet.runner.processes import FOLDER_MARK, MARK
 from sltfleet.runner.tree import library_folders
 from sltfleet.runner.units import Unit
 from sltfleet.runner.views import make_view
-from sltfleet.wire.spec import Spec
+from sltfleet.wire.spec import CommandUnits, LibtestUnits, Spec
 from sltfleet.wire.template import expand_template
 
 PER_WORKER = "per-worker"
@@ -32,10 +33,11 @@ AHEAD_NICE = 5
 NICEST = 19
 
 
-def template_values(spec: Spec, unit: Unit, attempt: Attempt, remaining_s: float) -> Dict[str, str]:
-    """Return the value of every placeholder for an attempt."""
+def template_values(spec: Spec, unit: Unit, attempt: Attempt, remaining_s: float, binary: str) -> Dict[str, str]:
+    """Return the value of every placeholder for an attempt; `binary` is the executable as copied for the run."""
     return {
         **unit.values,
+        "binary": binary,
         "worker": str(attempt.worker),
         "workers": str(spec.workers),
         "pass": str(attempt.pass_number),
@@ -47,16 +49,31 @@ def template_values(spec: Spec, unit: Unit, attempt: Attempt, remaining_s: float
     }
 
 
-def attempt_environment(
-    base: Mapping[str, str], spec: Spec, attempt: Attempt, values: Mapping[str, str], folder: str, run_dir: str
-) -> Dict[str, str]:
-    """Return the environment of an attempt that runs in `folder`, on top of `base`. Raises TemplateError."""
+def binary_environment(base: Mapping[str, str], built: str, folder: str) -> Dict[str, str]:
+    """Return `base` with what cargo sets for the executable that it built as `built` and that runs in `folder`."""
     environment = dict(base)
-    libraries = list(library_folders(spec.binary))
-    if base.get("LD_LIBRARY_PATH"):
-        libraries.append(base["LD_LIBRARY_PATH"])
-    environment["LD_LIBRARY_PATH"] = ":".join(libraries)
-    environment["CARGO_MANIFEST_DIR"] = folder
+    if built:
+        libraries = list(library_folders(built))
+        if base.get("LD_LIBRARY_PATH"):
+            libraries.append(base["LD_LIBRARY_PATH"])
+        environment["LD_LIBRARY_PATH"] = ":".join(libraries)
+        environment["CARGO_MANIFEST_DIR"] = folder
+    return environment
+
+
+def attempt_environment(
+    base: Mapping[str, str],
+    spec: Spec,
+    attempt: Attempt,
+    values: Mapping[str, str],
+    folder: str,
+    run_dir: str,
+    built: str,
+) -> Dict[str, str]:
+    """Return the environment of an attempt of the executable `built` ("" for none) that runs in `folder`, on top of
+    `base`. Raises TemplateError.
+    """
+    environment = binary_environment(base, built, folder)
     for name, text in spec.env.items():
         environment[name] = expand_template(text, values)
     environment[MARK] = f"{spec.run_id}:{attempt.number}"
@@ -76,29 +93,42 @@ class Spawner:
         self._spec = spec
         self._paths = paths
         self._base = base
-        self._binary = paths.binary(spec.binary)
         self._ignored = [number for number in signal.valid_signals() if signal.getsignal(number) == signal.SIG_IGN]
 
-    def folder(self, worker: int) -> str:
-        """Return the working directory of a worker's attempts."""
+    def binary(self, unit: Unit) -> str:
+        """Return the run's copy of a unit's executable, "" where it has none."""
+        built = built_path(self._spec, unit)
+        return self._paths.binary(built) if built else ""
+
+    def folder(self, worker: int, unit: Unit) -> str:
+        """Return the working directory of a worker's attempts of a unit."""
         root = self._paths.view(worker) if self._spec.workdir == PER_WORKER else self._paths.tree
-        return os.path.normpath(os.path.join(root, self._spec.package_dir))
+        package_dir = unit.binary.package_dir if unit.binary else self._spec.package_dir
+        return os.path.normpath(os.path.join(root, package_dir))
 
-    def command(self, attempt: Attempt, values: Mapping[str, str]) -> Tuple[str, List[str], Dict[str, str]]:
-        """Return the working directory, the arguments and the environment of an attempt. Raises TemplateError."""
-        folder = self.folder(attempt.worker)
-        arguments = [self._binary, *(expand_template(text, values) for text in self._spec.args)]
-        return folder, arguments, attempt_environment(self._base, self._spec, attempt, values, folder, self._paths.root)
+    def command(
+        self, attempt: Attempt, units: Sequence[Unit], values: Mapping[str, str]
+    ) -> Tuple[str, List[str], Dict[str, str]]:
+        """Return the working directory, the arguments and the environment of an attempt of `units` (several only of
+        one libtest executable). Raises TemplateError.
+        """
+        folder = self.folder(attempt.worker, units[0])
+        built = built_path(self._spec, units[0])
+        arguments = command_words(self._spec, units, values)
+        environment = attempt_environment(self._base, self._spec, attempt, values, folder, self._paths.root, built)
+        return folder, arguments, environment
 
-    def spawn(self, attempt: Attempt, values: Mapping[str, str], output: str, *, ahead: bool) -> int:
-        """Start an attempt that prints into the file `output`; one that is `ahead` gets less of the CPU.
+    def spawn(
+        self, attempt: Attempt, units: Sequence[Unit], values: Mapping[str, str], output: str, *, ahead: bool
+    ) -> int:
+        """Start an attempt of `units` that prints into the file `output`; one that is `ahead` gets less of the CPU.
 
         Returns its pid. Raises OSError and TemplateError.
         """
-        folder, arguments, environment = self.command(attempt, values)
+        folder, arguments, environment = self.command(attempt, units, values)
         self._enter(folder, attempt.worker)
-        pid = os.posix_spawn(
-            self._binary,
+        pid = os.posix_spawnp(  # looks on the PATH only for a word without a slash
+            arguments[0],
             arguments,
             environment,
             file_actions=_standard_files(output),
@@ -122,8 +152,24 @@ class Spawner:
         except FileNotFoundError:
             if self._spec.workdir != PER_WORKER:
                 raise
-            make_view(self._paths.tree, self._paths.view(worker), self._spec.package_dir)
+            make_view(self._paths.tree, self._paths.view(worker), *self._spec.package_dirs)
             os.chdir(folder)
+
+
+def built_path(spec: Spec, unit: Unit) -> str:
+    """Return the path under which a unit's executable was built, "" where it has none."""
+    return unit.binary.path if unit.binary else spec.binary
+
+
+def command_words(spec: Spec, units: Sequence[Unit], values: Mapping[str, str]) -> List[str]:
+    """Return the command that runs `units`, whose executable is `values["binary"]`. Raises TemplateError."""
+    arguments = [expand_template(text, values) for text in spec.args]
+    if isinstance(spec.units, CommandUnits):
+        return [*(expand_template(text, values) for text in spec.units.program), *arguments]
+    if isinstance(spec.units, LibtestUnits):
+        tests = [unit.values["test"] for unit in units]
+        return [values["binary"], *run_arguments(tests, spec.units.ignored), *arguments]
+    return [values["binary"], *arguments]
 
 
 def _standard_files(output: str) -> List[Tuple[object, ...]]:

@@ -7,11 +7,23 @@ import json
 import posixpath
 import re
 
+from sltfleet.runner.libtest import IGNORED
 from sltfleet.runner.sampler import cores
 from sltfleet.wire.codec import DecodeError
 from sltfleet.wire.format import FormatError
 from sltfleet.wire.globs import GlobError, compile_glob
-from sltfleet.wire.spec import FileUnits, JsonVerdict, Limits, OutputVerdict, PartitionUnits, Spec, spec_from_json
+from sltfleet.wire.spec import (
+    CommandUnits,
+    FileUnits,
+    JsonVerdict,
+    LibtestUnits,
+    LibtestVerdict,
+    Limits,
+    OutputVerdict,
+    PartitionUnits,
+    Spec,
+    spec_from_json,
+)
 from sltfleet.wire.template import TemplateError, check_template
 
 
@@ -48,16 +60,14 @@ def check_spec(spec: Spec) -> None:
     for name in spec.env:
         if not name or "=" in name or "\0" in name:
             raise ValueError(f"{name!r} cannot be the name of an environment variable")
-    for path in (spec.project_root, spec.repo, spec.binary):
+    for path in (spec.project_root, spec.repo, *(path for path, _ in spec.executables)):
         if not path.startswith("/"):
             raise ValueError(f"{path!r} is not an absolute path")
-    _check_below("package_dir", spec.package_dir)
+    for folder in spec.package_dirs:
+        _check_below("package_dir", folder)
     for pattern in spec.select:
         compile_glob(pattern)
-    if isinstance(spec.units, FileUnits):
-        _check_below("units.root", spec.units.root)
-        for pattern in (*spec.units.include, *spec.units.exclude):
-            compile_glob(pattern)
+    _check_units(spec)
     if isinstance(spec.verdict, JsonVerdict):
         check_template(spec.verdict.path)
         # It may lie above the package, in the workspace's target/, but is removed before each attempt: not outside.
@@ -68,6 +78,29 @@ def check_spec(spec: Spec) -> None:
                 re.compile(pattern)
             except re.error as error:
                 raise ValueError(f"the pattern {pattern!r}: {error}") from None
+
+
+def _check_units(spec: Spec) -> None:
+    units = spec.units
+    files = units.files if isinstance(units, CommandUnits) else units
+    if isinstance(files, FileUnits):
+        _check_below("units.root", files.root)
+        for pattern in (*files.include, *files.exclude):
+            compile_glob(pattern)
+    if isinstance(units, LibtestUnits):
+        if units.ignored not in IGNORED:
+            raise ValueError(f"units.ignored {units.ignored!r} is none of {', '.join(IGNORED)}")
+        if not isinstance(spec.verdict, LibtestVerdict):
+            raise ValueError("libtest units need the verdict of kind 'libtest'")
+        for pattern in units.exclude:
+            compile_glob(pattern)
+    if isinstance(units, CommandUnits):
+        if not units.program:
+            raise ValueError("units.program has no word")
+        for text in units.program:
+            check_template(text)
+    elif not spec.executables:
+        raise ValueError("there is no executable")
 
 
 def _check_numbers(spec: Spec) -> None:

@@ -2,7 +2,7 @@
 
 A sync during the run replaces files by renaming new ones into place, so it never changes what a snapshot links to.
 Where links are impossible (another filesystem, too many links) files are copied. `target` folders in the root and in
-the package are left out: tests write into them, and a write must never reach the repo.
+the packages are left out: tests write into them, and a write must never reach the repo.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class WrongBinaryError(Exception):
         self.expected = expected
 
 
-def snapshot(source: str, target: str, package_dir: str) -> None:
+def snapshot(source: str, target: str, *package_dirs: str) -> None:
     """Make `target` a snapshot of the folder `source`. Raises OSError."""
-    outside = {os.path.normpath(os.path.join(source, folder, TARGET)) for folder in ("", package_dir)}
+    outside = {os.path.normpath(os.path.join(source, folder, TARGET)) for folder in ("", *package_dirs)}
     os.mkdir(target, FOLDER_MODE)
     pending = [(source, target)]
     while pending:

@@ -1,24 +1,34 @@
-"""Which units a run has: files below a folder of the tree, or shares of a suite, narrowed by `select`.
+"""Which units a run has: files below a folder of the tree, shares of a suite, or what programs list; and which of them
+are left after `select`.
 
-`Unit` carries what the templates of the spec may ask about it.
+`Unit` carries what the templates of the spec may ask about it. The programs are asked by `listing`.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Sequence, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from sltfleet.wire import globs
-from sltfleet.wire.spec import FileUnits, PartitionUnits, UnitSource
+from sltfleet.wire.spec import CommandUnits, FileUnits, LibtestBinary, LibtestUnits, PartitionUnits, UnitSource
 
 
 @dataclass(frozen=True)
 class Unit:
-    """The smallest thing that is handed to a worker. `values`: the unit's own template placeholders."""
+    """The smallest thing that is handed to a worker. `values`: the unit's own template placeholders.
+
+    `binary`: the executable of a libtest test, where it is one.
+    """
 
     id: str
     values: Dict[str, str]
+    binary: Optional[LibtestBinary] = None
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the name of a libtest test, in the ids of units and cases."""
+        return f"{self.binary.id}::" if self.binary else ""
 
 
 @dataclass(frozen=True)
@@ -29,11 +39,27 @@ class Units:
     notes: Tuple[str, ...] = ()
 
 
-def resolve_units(source: UnitSource, select: Sequence[str], tree: str) -> Units:
+#: What the programs of a run list: the id of a libtest executable -> its tests, LINES -> the lines of a command.
+Listed = Mapping[str, Sequence[str]]
+LINES = ""
+
+
+def resolve_units(source: UnitSource, select: Sequence[str], tree: str, listed: Optional[Listed] = None) -> Units:
     """Return the units of a run whose tree is `tree`. Raises GlobError and OSError."""
     if isinstance(source, PartitionUnits):
         return Units(tuple(_partitions(source, select)))
+    if isinstance(source, LibtestUnits):
+        return Units(tuple(_tests(source, select, listed or {})))
+    if isinstance(source, CommandUnits):
+        if source.files is not None:
+            return _files(source.files, select, tree)
+        return _named(source.items or (listed or {}).get(LINES, ()), select)
     return _files(source, select, tree)
+
+
+def unit_values(unit: str, path: str = "", partition: str = "", partitions: str = "", test: str = "") -> Dict[str, str]:
+    """Return the values of the placeholders that a unit decides."""
+    return {"unit": unit, "path": path, "partition": partition, "partitions": partitions, "test": test}
 
 
 def walk(root: str) -> Iterator[str]:
@@ -55,7 +81,7 @@ def _files(source: FileUnits, select: Sequence[str], tree: str) -> Units:
         if not _is_text(path):
             notes.append(f"left out, its name is not valid UTF-8: {path!a}")
             continue
-        chosen.append(Unit(path, {"unit": path, "path": os.path.join(root, path), "partition": "", "partitions": ""}))
+        chosen.append(Unit(path, unit_values(path, path=os.path.join(root, path))))
     return Units(tuple(chosen), tuple(notes))
 
 
@@ -63,8 +89,25 @@ def _partitions(source: PartitionUnits, select: Sequence[str]) -> Iterator[Unit]
     for number in range(source.first, source.first + source.count):
         unit = f"{number}/{source.count}"
         if not select or globs.matches_any(unit, select):
-            values = {"unit": unit, "path": "", "partition": str(number), "partitions": str(source.count)}
-            yield Unit(unit, values)
+            yield Unit(unit, unit_values(unit, partition=str(number), partitions=str(source.count)))
+
+
+def _tests(source: LibtestUnits, select: Sequence[str], listed: Listed) -> Iterator[Unit]:
+    for binary in source.binaries:
+        for test in listed.get(binary.id, ()):
+            unit = f"{binary.id}::{test}"
+            if globs.matches_any(unit, source.exclude) or (select and not globs.matches_any(unit, select)):
+                continue
+            yield Unit(unit, unit_values(unit, test=test), binary)
+
+
+def _named(names: Sequence[str], select: Sequence[str]) -> Units:
+    """Each name once: a unit's id must not stand for two."""
+    distinct = list(dict.fromkeys(names))
+    chosen = [name for name in distinct if not select or globs.matches_any(name, select)]
+    doubled = len(names) - len(distinct)
+    notes = (f"{doubled} units that are named more than once count once",) if doubled else ()
+    return Units(tuple(Unit(name, unit_values(name)) for name in chosen), notes)
 
 
 def _is_text(path: str) -> bool:

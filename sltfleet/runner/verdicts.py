@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import re
 import signal as signals
-from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple, Union
+from dataclasses import dataclass, replace
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
+from sltfleet.runner.libtest import read_run
 from sltfleet.wire import outcome as outcomes
 from sltfleet.wire.events import FailedCase
 from sltfleet.wire.spec import ExitCodeVerdict, JsonVerdict, OutputVerdict
@@ -30,12 +31,18 @@ MAX_MESSAGES = 200
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an attempt says of itself: `outcome` is PASS, FAIL or SKIP; `failed` may be empty for a FAIL."""
+    """What an attempt says of itself: `outcome` is PASS, FAIL or SKIP; `failed` may be empty for a FAIL.
+
+    `running`: the case that had begun and not ended, with what it said, where that is known. `skipped`: cases that were
+    reached and not run.
+    """
 
     outcome: str
     passed: Tuple[str, ...] = ()
     failed: Tuple[FailedCase, ...] = ()
     message: str = ""
+    running: Optional[FailedCase] = None
+    skipped: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,33 @@ def judge_json(rule: JsonVerdict, exit_code: Optional[int], document: bytes) -> 
     return _weigh(passed, failed, exit_code)
 
 
+def judge_libtest(tests: Sequence[str], prefix: str, exit_code: Optional[int], output: bytes) -> Verdict:
+    """What Rust's harness printed about `tests` (none: about all that it ran); a case is `prefix` and a test's name.
+
+    Nothing passes unless the harness said goodbye: a test that exits with 0 takes the verdict of all others with it.
+    """
+    run = read_run(output.decode("utf-8", "replace"), tests)
+    passed = [prefix + name for name in run.passed]
+    failed = [FailedCase(prefix + name, message) for name, message in run.failed.items()]
+    skipped = tuple(_clean(prefix + name, MAX_NAME_CHARS) for name in run.ignored)
+    if not run.whole:
+        code = "" if exit_code is None else f" (exit code {exit_code})"
+        good, bad = _tidy(passed, failed)
+        running = None
+        if run.running is not None:
+            name = _clean(prefix + run.running, MAX_NAME_CHARS)
+            running = FailedCase(name, _clean(run.panic, MAX_MESSAGE_CHARS))
+        message = f"the process ended before the harness's summary{code}"
+        return Verdict(outcomes.FAIL, good, bad, message, running, skipped)
+    missing = len(tests) - len(run.passed) - len(run.failed) - len(run.ignored)
+    if missing > 0 and not failed:
+        return unreadable("the executable did not run the test: it does not know its name any more")
+    verdict = _weigh(passed, failed, exit_code)
+    if verdict.outcome == outcomes.SKIP and skipped:
+        return Verdict(outcomes.SKIP, message="marked with #[ignore]", skipped=skipped)
+    return replace(verdict, skipped=skipped)
+
+
 def unreadable(problem: str) -> Verdict:
     """The verdict of an attempt whose verdict cannot be read: never a pass."""
     return Verdict(outcomes.FAIL, message=problem[:MAX_MESSAGE_CHARS])
@@ -143,17 +177,10 @@ class _WrongShapeError(ValueError):
 
 
 def _weigh(passed: Iterable[str], failed: Iterable[FailedCase], exit_code: Optional[int]) -> Verdict:
-    """Cases and exit code together: a case that both passed and failed has failed."""
-    bad: Dict[str, FailedCase] = {}
-    for case in failed:
-        name = _clean(case.name, MAX_NAME_CHARS)
-        if name not in bad:
-            bad[name] = FailedCase(name, _clean(case.message, MAX_MESSAGE_CHARS) if len(bad) < MAX_MESSAGES else "")
-    names = dict.fromkeys(_clean(name, MAX_NAME_CHARS) for name in passed)
-    good = tuple(name for name in names if name not in bad)
+    """Cases and exit code together."""
+    good, bad = _tidy(passed, failed)
     if bad:
-        first = next(iter(bad.values()))
-        return Verdict(outcomes.FAIL, good, tuple(bad.values()), first.message or f"{first.name} failed")
+        return Verdict(outcomes.FAIL, good, bad, bad[0].message or f"{bad[0].name} failed")
     if exit_code != 0:
         return Verdict(outcomes.FAIL, good, message=f"exit code {exit_code} though no case failed")
     if not good:
@@ -161,9 +188,24 @@ def _weigh(passed: Iterable[str], failed: Iterable[FailedCase], exit_code: Optio
     return Verdict(outcomes.PASS, good)
 
 
+def _tidy(passed: Iterable[str], failed: Iterable[FailedCase]) -> Tuple[Tuple[str, ...], Tuple[FailedCase, ...]]:
+    """Each case once, within the bounds: one that both passed and failed has failed."""
+    bad: Dict[str, FailedCase] = {}
+    for case in failed:
+        name = _clean(case.name, MAX_NAME_CHARS)
+        if name not in bad:
+            bad[name] = FailedCase(name, _clean(case.message, MAX_MESSAGE_CHARS) if len(bad) < MAX_MESSAGES else "")
+    names = dict.fromkeys(_clean(name, MAX_NAME_CHARS) for name in passed)
+    return tuple(name for name in names if name not in bad), tuple(bad.values())
+
+
 def _against(outcome: str, verdict: Verdict, unit: str, message: str) -> Verdict:
     message = _clean(message, MAX_MESSAGE_CHARS)
-    failed = verdict.failed or (FailedCase(_clean(unit, MAX_NAME_CHARS), message),)
+    failed = verdict.failed
+    if verdict.running is not None:
+        said = f"{message}: {verdict.running.message}" if verdict.running.message else message
+        failed += (FailedCase(verdict.running.name, _clean(said, MAX_MESSAGE_CHARS)),)
+    failed = failed or (FailedCase(_clean(unit, MAX_NAME_CHARS), message),)
     return Verdict(outcome, tuple(name for name in verdict.passed if name != failed[0].name), failed, message)
 
 

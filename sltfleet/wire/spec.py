@@ -37,7 +37,49 @@ class PartitionUnits:
     first: int = 0
 
 
-UnitSource = Union[FileUnits, PartitionUnits]
+@dataclass(frozen=True)
+class LibtestBinary:
+    """A test executable of Rust's own harness. `id` is the one that cargo-nextest gives it: `package::target`."""
+
+    id: str
+    #: As cargo built it; the runner copies it into the run's folder.
+    path: str
+    #: SHA-256, in hex.
+    digest: str
+    #: The package's folder below the tree: the working directory of its tests.
+    package_dir: str
+
+
+@dataclass(frozen=True)
+class LibtestUnits:
+    """One unit per test that the executables list; its id is `BINARY_ID::TEST`.
+
+    `ignored` is about tests with `#[ignore]`: `skip`, `include` or `only`. `exclude`: globs over the units' ids. Tests
+    that are known to be short share a process until their durations add up to `batch_s` (0: each has its own).
+    """
+
+    kind: ClassVar[str] = "libtest"
+    binaries: Tuple[LibtestBinary, ...]
+    ignored: str = "skip"
+    exclude: Tuple[str, ...] = ()
+    batch_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class CommandUnits:
+    """Units of any program: `items`, the lines that the command `lines_of` prints on the host, or `files`.
+
+    `program`: templates, the words of the command that runs one unit in the tree. `lines_of` holds plain words.
+    """
+
+    kind: ClassVar[str] = "command"
+    program: Tuple[str, ...]
+    items: Tuple[str, ...] = ()
+    lines_of: Tuple[str, ...] = ()
+    files: Optional[FileUnits] = None
+
+
+UnitSource = Union[FileUnits, PartitionUnits, LibtestUnits, CommandUnits]
 
 
 @dataclass(frozen=True)
@@ -77,7 +119,14 @@ class JsonVerdict:
     messages: Optional[str] = None
 
 
-VerdictRule = Union[ExitCodeVerdict, OutputVerdict, JsonVerdict]
+@dataclass(frozen=True)
+class LibtestVerdict:
+    """What Rust's own test harness prints tells: a line per test, the failures, the summary."""
+
+    kind: ClassVar[str] = "libtest"
+
+
+VerdictRule = Union[ExitCodeVerdict, OutputVerdict, JsonVerdict, LibtestVerdict]
 
 
 @dataclass(frozen=True)
@@ -141,9 +190,10 @@ class Spec:
     repo: str
     #: The package's folder below the tree ("" for the tree itself): the working directory, as under `cargo test`.
     package_dir: str
-    #: The test executable as cargo built it; the runner copies it into the run's folder.
+    #: The executable as it was built; the runner copies it into the run's folder. "" where the units name their own.
     binary: str
-    #: SHA-256 of the executable, in hex: two attempts are of the same build when it is the same.
+    #: SHA-256 of the executable (of all digests where there are several), in hex: two attempts are of the same build
+    #: when it is the same.
     build_digest: str
     #: Templates: the arguments after the executable.
     args: Tuple[str, ...]
@@ -172,6 +222,19 @@ class Spec:
     toolchain: str = ""
     sltfleet_version: str = ""
     format: int = FORMAT_VERSION
+
+    @property
+    def package_dirs(self) -> Tuple[str, ...]:
+        """The folders below the tree in which attempts run."""
+        binaries = self.units.binaries if isinstance(self.units, LibtestUnits) else ()
+        return tuple(dict.fromkeys((self.package_dir, *(binary.package_dir for binary in binaries))))
+
+    @property
+    def executables(self) -> Tuple[Tuple[str, str], ...]:
+        """The executables to be copied into the run's folder: path and SHA-256."""
+        if isinstance(self.units, LibtestUnits):
+            return tuple((binary.path, binary.digest) for binary in self.units.binaries)
+        return ((self.binary, self.build_digest),) if self.binary else ()
 
     def to_json(self) -> Dict[str, object]:
         """Return the JSON value of this spec."""

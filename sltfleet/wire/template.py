@@ -11,10 +11,13 @@ from typing import Dict, Mapping
 
 #: Every placeholder, and what it stands for. The reference in docs/fleet-yaml.md is made from this.
 PLACEHOLDERS: Dict[str, str] = {
-    "unit": "the unit's id: for `files` the file's path below `units.root`, for `partitions` `K/N`",
-    "path": "`files`: the absolute path of the unit's file in the run's tree; otherwise empty",
+    "unit": "the unit's id: for `files` the file's path below `units.root`, for `partitions` `K/N`, for `libtest`"
+    " `PACKAGE::TARGET::TEST`, for `command` the item, the line or the file",
+    "path": "a unit that is a file: its absolute path in the run's tree; otherwise empty",
     "partition": "`partitions`: the number of this share, counted from `units.first`; otherwise empty",
     "partitions": "`partitions`: how many shares there are; otherwise empty",
+    "test": "`libtest`: the test's name in its executable; otherwise empty",
+    "binary": "the absolute path of the executable, as copied for the run; empty where nothing was built",
     "worker": "the worker's number, from 0",
     "workers": "how many workers the host runs",
     "pass": "the number of the pass, from 1",

@@ -24,7 +24,7 @@ from sltfleet.wire.repro import (
     answer_of_line,
     request_to_text,
 )
-from sltfleet.wire.spec import JsonVerdict, Spec
+from sltfleet.wire.spec import CommandUnits, JsonVerdict, Spec
 from tests.contract.runner_host import PATIENCE_S, RunnerHost, finished, wait_for
 
 MARK = "@mark@"
@@ -78,6 +78,20 @@ def test_an_attempt_finds_everything_as_it_was_in_the_run(host: RunnerHost) -> N
         assert isinstance(answer, Reproduced)
         assert (answer.number, answer.outcome, answer.exit_code) == (number, "fail", 7)
         assert answer.message == event.message == "exit code 7"
+
+
+def test_a_run_of_no_executable_knows_its_units_from_what_was_listed_then(host: RunnerHost) -> None:
+    plain = host.spec("exit 1", passes=1)
+    listing = host.repo / "list"
+    listing.write_text("one\ntwo words\n")
+    units = CommandUnits(("sh", "-c", 'echo "$0"; exit 3', "{unit}"), lines_of=("cat", str(listing)))
+    spec = replace(plain, binary="", args=(), units=units)
+    event = next(event for event in finished(host.run(spec)) if event.unit == "two words")
+    listing.unlink()
+    code, printed, (answer,) = repro(host, spec, request_for(spec, event))
+    assert (code, printed) == (0, ["two words"])
+    assert isinstance(answer, Reproduced)
+    assert (answer.outcome, answer.exit_code) == ("fail", 3)
 
 
 def test_the_verdict_is_read_as_in_the_run(host: RunnerHost) -> None:

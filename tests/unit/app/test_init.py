@@ -12,7 +12,7 @@ import pytest
 from sltfleet.app import init
 from sltfleet.app.init import CargoOutput, InitResult, init_fleet
 from sltfleet.config.load import load_config
-from sltfleet.config.model import FilesConfig, FleetConfig, JsonConfig, PartitionsConfig
+from sltfleet.config.model import FilesConfig, FleetConfig, JsonConfig, LibtestConfig
 from sltfleet.core.errors import RefusedError, UsageError
 
 CASES = Path(__file__).parents[2] / "cases" / "cargo_metadata"
@@ -63,7 +63,7 @@ def test_the_file_passes_the_loader_for_what_cargo_says(name: str, odd_path: Pat
     result = init_fleet(odd_path, force=False, run_cargo=cargo_says(text))
     config = loaded(result)
     expected = [(package["name"], test["name"]) for package in case["value"]["packages"] for test in package["tests"]]
-    assert sorted(suite.build.test for suite in config.suites.values()) == sorted(test for _, test in expected)
+    assert sorted(suite.build.test or "" for suite in config.suites.values()) == sorted(test for _, test in expected)
     assert result.path.read_text(encoding="utf-8") == result.text
     assert config.hosts["localhost"].transport == "local"
     for suite in config.suites.values():
@@ -91,7 +91,7 @@ def test_a_sqllogictest_target_with_a_corpus_gets_units_environment_and_verdict(
     assert suite.units == FilesConfig(kind="files", root="third party/slt", include=("**/*.test",))
     assert suite.env == {"SQLLOGICTEST_FILES": "{unit}", "SQLLOGICTEST_WORKER_ID": "{worker}"}
     assert isinstance(suite.verdict, JsonConfig)
-    assert config.suites["api"].units == PartitionsConfig(kind="partitions", count=1)
+    assert config.suites["api"].units == LibtestConfig(kind="libtest")
     assert "found 3 files *.test below third party/slt" in result.notes
 
 
@@ -102,7 +102,7 @@ def test_a_target_with_a_main_of_its_own_is_known_from_the_manifest(odd_path: Pa
     write(odd_path / "corpus" / "a.slt")
     config = loaded(init_fleet(odd_path, force=False, run_cargo=cargo_says(metadata(odd_path, db=["api", "runner"]))))
     assert isinstance(config.suites["runner"].units, FilesConfig)
-    assert isinstance(config.suites["api"].units, PartitionsConfig)
+    assert isinstance(config.suites["api"].units, LibtestConfig)
 
 
 def test_in_a_package_of_a_workspace_the_whole_workspace_is_the_repo(odd_path: Path) -> None:

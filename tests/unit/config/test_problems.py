@@ -78,9 +78,9 @@ def shown(problem: ConfigProblem) -> str:
             "8:14: suites.sql.timeout: `floor` is more than `max`; raise `max`, or lower `floor`",
         ),
         ("project: vibesql\n", "", "1:1: project: is missing; Names the folder on the hosts"),
-        ("test: suite", "", "7:5: suites.sql.build.test: is missing; The test target (`cargo test --test NAME`)"),
+        ("test: suite", "", "7:12: suites.sql.build.test: is missing; The test target (`cargo test --test NAME`)"),
         ("root: corpus", "", "8:5: suites.sql.units.root: is missing; The folder of the files, relative to the repo"),
-        ("kind: files, ", "", "8:5: suites.sql.units.kind: is missing; one of files, partitions"),
+        ("kind: files, ", "", "8:5: suites.sql.units.kind: is missing; one of files, partitions, libtest, command"),
         # wrong types
         ("vibesql", "[a]", "1:10: project: expected text, found a list"),
         (
@@ -118,7 +118,8 @@ def shown(problem: ConfigProblem) -> str:
         (
             "files",
             "file",
-            "8:19: suites.sql.units.kind: 'file' is none of 'files', 'partitions'; did you mean 'files'?",
+            "8:19: suites.sql.units.kind: 'file' is none of 'files', 'partitions', 'libtest', 'command'; "
+            "did you mean 'files'?",
         ),
         ("box:", "box: {workers: 0}", "4:18: hosts.box.workers: must be at least 1, found the number 0"),
         ("box:", "box: {workers: 5000}", "4:18: hosts.box.workers: must be at most 4096, found the number 5000"),
@@ -154,6 +155,37 @@ def shown(problem: ConfigProblem) -> str:
             "test: suite}",
             "test: suite}\n    verdict: {kind: output}",
             "8:14: suites.sql.verdict: has neither `passed` nor `failed`; give at least one regular expression",
+        ),
+        (
+            "test: suite}",
+            "tests: [suite]}",
+            "7:20: suites.sql.build.tests: is for libtest units only; name one target with `test`",
+        ),
+        (
+            "test: suite}",
+            "test: suite, command: [make]}",
+            "7:12: suites.sql.build: `test` is for cargo, and does not go with `command`; remove one of them",
+        ),
+        (
+            "test: suite}",
+            "command: [make]}",
+            "7:12: suites.sql.build.output: is missing; name the executable that `command` makes",
+        ),
+        (
+            "kind: files, root: corpus}",
+            "kind: libtest}\n    verdict: {kind: output, passed: [a]}",
+            "9:21: suites.sql.verdict.kind: libtest units do not go with the verdict 'output'; remove `verdict`",
+        ),
+        (
+            "kind: files, root: corpus}",
+            "kind: command, program: [a], items: [b], lines_of: [c]}",
+            "8:12: suites.sql.units: needs one of `items`, `lines_of` and `files`; say in one way what the units are",
+        ),
+        (
+            "test: suite}\n    units: {kind: files, root: corpus}",
+            "command: [make]}\n    units: {kind: command, program: [valgrind, '{binary}'], items: [b]}",
+            "8:48: suites.sql.units.program[1]: {binary} stands for nothing: there is neither `build.test` nor "
+            "`build.output`",
         ),
         ("hosts:", "default_suite: sq\nhosts:", "2:16: default_suite: there is no suite 'sq'; did you mean 'sql'?"),
         ("hosts:", "default_suite: other\nhosts:", "2:16: default_suite: there is no suite 'other'; known suites: sql"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 from sltfleet.core.building import BuildAnswer, BuildRecord, build_script, seal_script
-from sltfleet.core.cargo import CargoBuild
+from sltfleet.core.cargo import Artifact, CargoBuild
 from sltfleet.core.paths import HostPaths
 from sltfleet.wire.codec import encode
 
 PATHS = HostPaths("~/.sltfleet", "p")
-RECORD = BuildRecord("f" * 64, "s", "/t/it", "tiny", "/r/Cargo.toml", "rustc 1", 2.0)
+RECORD = BuildRecord("f" * 64, "s", (Artifact("tiny::it", "tiny", "/r/Cargo.toml", "/t/it"),), "rustc 1", 2.0)
 
 
 def answer_of(*lines: str) -> BuildAnswer:
@@ -28,7 +28,7 @@ def test_the_scripts_lines_are_told_from_cargos() -> None:
 
 def test_numbers_digests_and_records_that_are_none_are_not_taken() -> None:
     answer = answer_of("@packages ", "@exit x", "@digest /etc/passwd", "@record {", "@sync []")
-    assert (answer.packages, answer.exit_code, answer.digest, answer.record) == (None, None, "", None)
+    assert (answer.packages, answer.exit_code, answer.digests, answer.record) == (None, None, [], None)
     assert answer.sync is None
     assert answer.problems
 

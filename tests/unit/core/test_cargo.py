@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import Any
 
 import pytest
 
-from sltfleet.core.cargo import CargoBuild, CargoReader, cargo_arguments, package_name
+from sltfleet.core.cargo import CargoBuild, CargoReader, binary_id, cargo_arguments, package_name
 from sltfleet.core.errors import BuildError
 from tests.support.cases import load_cases
 
@@ -76,3 +77,32 @@ def test_the_manifests_folder_stays_in_the_repo() -> None:
 )
 def test_a_package_id_names_its_package(package_id: str, name: str) -> None:
     assert package_name(package_id) == name
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "found"),
+    [
+        ("lib", "p_q", "p-q"),
+        ("proc-macro", "p_q", "p-q"),
+        ("test", "it", "p-q::it"),
+        ("bin", "tool", "p-q::bin/tool"),
+        ("example", "demo", "p-q::example/demo"),
+    ],
+)
+def test_an_executable_has_the_id_that_nextest_gives_it(kind: str, target: str, found: str) -> None:
+    assert binary_id("p-q", kind, target) == found
+
+
+def test_all_test_executables_are_found_once_and_programs_are_not_tests() -> None:
+    [case] = load_cases("cargo/workspace")
+    reader = CargoReader(None)
+    for line in [*case["stdout"], *case["stdout"]]:
+        reader.feed(json.dumps(line))
+    assert [asdict(artifact) for artifact in reader.all_artifacts()] == case["artifacts"]
+
+
+def test_libtest_targets_are_asked_for_by_kind_or_by_name() -> None:
+    build = CargoBuild(tests=("a", "b"), lib=True, bins=True, workspace=True)
+    assert cargo_arguments(build)[3:] == ["--test=a", "--test=b", "--lib", "--bins", "--workspace"]
+    with pytest.raises(BuildError, match="no test executable"):
+        CargoReader(None).all_artifacts()

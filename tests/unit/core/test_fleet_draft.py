@@ -79,10 +79,18 @@ def test_what_is_guessed_is_called_a_guess() -> None:
     assert "SQLLOGICTEST_FILES" in text
 
 
-def test_a_libtest_target_is_one_unit_and_the_file_says_why() -> None:
-    text = draft_fleet("p", ".", [TestFacts("api", "p", own_main=False)], None, workspace=False)
+@pytest.mark.parametrize("own_main", [False, None])
+def test_an_ordinary_target_has_a_unit_per_test(own_main: bool | None) -> None:
+    text = draft_fleet("p", ".", [TestFacts("api", "p", own_main=own_main)], None, workspace=False)
+    suite = yaml.safe_load(text)["suites"]["api"]
+    assert suite["units"] == {"kind": "libtest"}
+    assert "verdict" not in suite
+    assert ("harness = false" in text) == (own_main is None), "what is not known is said"
+
+
+def test_a_target_with_a_main_of_its_own_is_one_unit() -> None:
+    text = draft_fleet("p", ".", [TestFacts("api", "p", own_main=True)], None, workspace=False)
     assert yaml.safe_load(text)["suites"]["api"]["units"] == {"kind": "partitions", "count": 1}
-    assert "come with a later version" in text
 
 
 def test_targets_of_one_name_in_two_packages_are_two_suites() -> None:

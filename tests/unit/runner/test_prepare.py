@@ -18,7 +18,7 @@ from sltfleet.runner.messages import Attempt
 from sltfleet.runner.spawn import attempt_environment, template_values
 from sltfleet.runner.specfile import SpecError, check_spec, read_spec
 from sltfleet.runner.tree import WrongBinaryError, copy_binary, snapshot
-from sltfleet.runner.units import Unit, resolve_units
+from sltfleet.runner.units import Unit, resolve_units, unit_values
 from sltfleet.runner.views import make_targets, make_view
 from sltfleet.wire.spec import ExitCodeVerdict, FileUnits, JsonVerdict, Limits, OutputVerdict, PartitionUnits, Spec
 
@@ -146,20 +146,22 @@ class TestTree:
 
 class TestEnvironment:
     ATTEMPT = Attempt(number=12, unit="u", worker=3, pass_number=2, seed=77, timeout_s=30.5)
-    UNIT = Unit("u", {"unit": "u", "path": "/t/u", "partition": "", "partitions": ""})
+    UNIT = Unit("u", unit_values("u", path="/t/u"))
 
     def test_every_placeholder_has_a_value(self) -> None:
         from sltfleet.wire.template import PLACEHOLDERS
 
-        values = template_values(SPEC, self.UNIT, self.ATTEMPT, 17.9)
+        values = template_values(SPEC, self.UNIT, self.ATTEMPT, 17.9, "/b")
         assert set(values) == set(PLACEHOLDERS)
         assert (values["pass"], values["seed"], values["budget"], values["timeout"]) == ("2", "77", "17", "30")
-        assert template_values(SPEC, self.UNIT, self.ATTEMPT, 0.2)["budget"] == "1"
+        assert template_values(SPEC, self.UNIT, self.ATTEMPT, 0.2, "/b")["budget"] == "1"
 
     def test_the_suites_variables_come_last_but_the_mark_is_ours(self) -> None:
         spec = replace(SPEC, env={"CARGO_MANIFEST_DIR": "mine", "SLTFLEET_ATTEMPT": "x", "N": "{attempt}"})
-        values = template_values(spec, self.UNIT, self.ATTEMPT, 1.0)
-        found = attempt_environment({"LD_LIBRARY_PATH": "/old", "N": "0"}, spec, self.ATTEMPT, values, "/f", "/run")
+        values = template_values(spec, self.UNIT, self.ATTEMPT, 1.0, "/b")
+        found = attempt_environment(
+            {"LD_LIBRARY_PATH": "/old", "N": "0"}, spec, self.ATTEMPT, values, "/f", "/run", spec.binary
+        )
         assert found == {
             "LD_LIBRARY_PATH": "/t/release/deps:/t/release:/old",
             "CARGO_MANIFEST_DIR": "mine",

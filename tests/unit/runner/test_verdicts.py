@@ -21,22 +21,25 @@ from sltfleet.runner.verdicts import (
     conclude,
     judge_exit_code,
     judge_json,
+    judge_libtest,
     judge_output,
 )
 from sltfleet.wire.codec import decode_kind
 from sltfleet.wire.events import FailedCase
-from sltfleet.wire.spec import ExitCodeVerdict, JsonVerdict, OutputVerdict
+from sltfleet.wire.spec import ExitCodeVerdict, JsonVerdict, LibtestVerdict, OutputVerdict
 
 CASES = sorted((Path(__file__).parents[2] / "cases" / "verdicts").glob("*.json"))
 RULE = JsonVerdict("r.json", "p", "f")
 
 
 def judge(case: dict[str, Any]) -> Verdict:
-    rule = decode_kind((ExitCodeVerdict, OutputVerdict, JsonVerdict), case["rule"])
+    rule = decode_kind((ExitCodeVerdict, OutputVerdict, JsonVerdict, LibtestVerdict), case["rule"])
     if isinstance(rule, JsonVerdict):
         return judge_json(rule, case["exit_code"], json.dumps(case["document"]).encode())
     if isinstance(rule, OutputVerdict):
         return judge_output(rule, case["unit"], case["exit_code"], case["output"].encode())
+    if isinstance(rule, LibtestVerdict):
+        return judge_libtest(case["tests"], case["prefix"], case["exit_code"], case["output"].encode())
     return judge_exit_code(rule, case["unit"], case["exit_code"])
 
 
@@ -49,7 +52,9 @@ def test_each_case_gets_its_verdict(path: Path) -> None:
         "passed": list(verdict.passed),
         "failed": [[failed.name, failed.message] for failed in verdict.failed],
         "message": verdict.message,
-    } == case["expected"], case["about"]
+        "running": [verdict.running.name, verdict.running.message] if verdict.running else None,
+        "skipped": list(verdict.skipped),
+    } == {"running": None, "skipped": [], **case["expected"]}, case["about"]
 
 
 @given(

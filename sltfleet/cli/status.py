@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from sltfleet.cli.options import JSON, FleetOptions, fleet_options, format_option, run_id_option
-from sltfleet.core.errors import ExitCode
+from sltfleet.core.errors import ExitCode, UsageError
 
 
 @click.command("status", short_help="Show what every host is doing.")
@@ -19,19 +19,22 @@ def command(options: FleetOptions, watch: bool, run_text: str | None, output_for
     """Show what every host is doing: one round trip per host, at any time, from any terminal.
 
     States: running, finished, stopped, lost (the runner is gone and never said goodbye), stalled, unreachable, idle.
-    With -v also what each worker is at. Exit code 3 when a host is unreachable.
+    With -v also what each worker is at. Exit code 3 when a host is unreachable or its runner is lost.
     """
     from sltfleet.app.runs import resolve_run
     from sltfleet.app.status import fleet_status
     from sltfleet.cli.running import watch_run
+    from sltfleet.core.polling import LOST, UNREACHABLE
     from sltfleet.report.sanitize import visible
     from sltfleet.report.status_tables import problem_lines, status_json, status_table, worker_table
     from sltfleet.report.terminal import say, say_json, tell
 
+    if watch and output_format == JSON:
+        raise UsageError("--watch redraws a table", fix="leave it out for --format json, and ask again when you like")
     with options.open() as fleet:
         run_id = resolve_run(fleet.paths, run_text) if run_text else None
         statuses = fleet_status(fleet, run_id)
-        if watch and output_format != JSON:
+        if watch:
             newest = max((status.run_id for status in statuses if status.run_id), default=None)
             statuses = watch_run(fleet, run_id, f"run {newest or '-'}") or statuses
     if output_format == JSON:
@@ -44,4 +47,4 @@ def command(options: FleetOptions, watch: bool, run_text: str | None, output_for
                 say(f"\n{visible(status.host)}: run {status.run_id}, suite {suite}\n{worker_table(status)}")
         for line in problem_lines(statuses):
             tell(line)
-    return ExitCode.HOST if any(status.condition == "unreachable" for status in statuses) else ExitCode.OK
+    return ExitCode.HOST if any(status.condition in (UNREACHABLE, LOST) for status in statuses) else ExitCode.OK

@@ -146,3 +146,8 @@ def test_a_full_disk_ends_the_sync_of_its_host_and_leaves_the_mark(
     assert "roomy" in synced.stdout
     built = person.does("build", "--host", "full", code=ExitCode.SYNC)
     assert "sltfleet sync" in built.stderr
+
+
+def test_a_watched_status_has_no_json(local_fleet: Person) -> None:
+    typed = local_fleet.does("status", "--watch", "--format", "json", code=ExitCode.USAGE)
+    assert "--watch" in typed.stderr

@@ -30,7 +30,7 @@ cargo:
   Candidate: 0.66.0+ds1-1
   Version table:
      0.66.0+ds1-1 500
-        500 http://deb.debian.org/debian bookworm/main amd64 Packages
+        500 http://mirror.example/debian bookworm/main amd64 Packages
 rustc:
   Installed: (none)
   Candidate: 1.63.0+dfsg1-2

@@ -13,9 +13,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from functools import lru_cache
-from typing import Any, Dict, Mapping, Tuple, Type, TypeVar, Union, get_type_hints
+from typing import Any, Dict, Mapping, Optional, Tuple, Type, TypeVar, Union, get_type_hints
 
 T = TypeVar("T")
+
+#: Types whose values are JSON values as they are.
+_PLAIN = frozenset((str, int, float, bool, type(None)))
 
 #: Deeper nesting than any wire type has: a hostile document must not exhaust the stack.
 MAX_DEPTH = 32
@@ -35,12 +38,14 @@ class DecodeError(ValueError):
 
 def encode(value: Any) -> Any:
     """Return the JSON value (dicts, lists, str, int, float, bool, None) of a wire dataclass or a container of them."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        out: Dict[str, Any] = {}
-        kind = getattr(type(value), "kind", None)
-        if isinstance(kind, str):
-            out["kind"] = kind
-        for name in _field_names(type(value)):
+    cls: Any = type(value)
+    if cls in _PLAIN:  # most values: the journal is written while workers wait for the runner
+        return value
+    shape = _shape(cls)
+    if shape is not None:
+        kind, names = shape
+        out: Dict[str, Any] = {} if kind is None else {"kind": kind}
+        for name in names:
             out[name] = encode(getattr(value, name))
         return out
     if isinstance(value, (list, tuple)):
@@ -70,8 +75,12 @@ def decode_kind(classes: Tuple[Type[Any], ...], raw: object, where: str = "") ->
 
 
 @lru_cache(maxsize=None)
-def _field_names(cls: type) -> Tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(cls))
+def _shape(cls: Any) -> Optional[Tuple[Optional[str], Tuple[str, ...]]]:
+    """The `kind` and the field names of a dataclass, None for any other type."""
+    if not dataclasses.is_dataclass(cls):
+        return None
+    kind = getattr(cls, "kind", None)
+    return kind if isinstance(kind, str) else None, tuple(field.name for field in dataclasses.fields(cls))
 
 
 @lru_cache(maxsize=None)

@@ -28,17 +28,7 @@ def attempt_started(attempt: Attempt, pid: int, now: float) -> wire.AttemptStart
 
 def not_started(attempt: Attempt, message: str, now: float) -> wire.AttemptFinished:
     """Return the event of an attempt that could not be started."""
-    return wire.AttemptFinished(
-        t=now,
-        attempt=attempt.number,
-        unit=attempt.unit,
-        worker=attempt.worker,
-        pass_number=attempt.pass_number,
-        seed=attempt.seed,
-        outcome=outcomes.INFRA,
-        duration_s=0.0,
-        message=message,
-    )
+    return _without_process(attempt, outcomes.INFRA, message, now)
 
 
 def attempt_finished(
@@ -66,17 +56,7 @@ def attempt_finished(
 
 def not_run(attempt: Attempt, now: float) -> wire.AttemptFinished:
     """Return the event of an attempt whose process ended before its turn: no verdict, and nothing learned."""
-    return wire.AttemptFinished(
-        t=now,
-        attempt=attempt.number,
-        unit=attempt.unit,
-        worker=attempt.worker,
-        pass_number=attempt.pass_number,
-        seed=attempt.seed,
-        outcome=outcomes.CUT,
-        duration_s=0.0,
-        message="not run: the process that it shared ended before its turn",
-    )
+    return _without_process(attempt, outcomes.CUT, "not run: the process that it shared ended before its turn", now)
 
 
 def worker_stopped(slot: Slot, reason: str, now: float, budget_s: float) -> wire.WorkerStopped:
@@ -125,3 +105,18 @@ def worker_states(slots: Sequence[Slot], now: float, budget_s: float) -> Tuple[W
             )
         )
     return tuple(states)
+
+
+def _without_process(attempt: Attempt, outcome: str, message: str, now: float) -> wire.AttemptFinished:
+    """The event of an attempt that never ran: it took no time and left nothing behind."""
+    return wire.AttemptFinished(
+        t=now,
+        attempt=attempt.number,
+        unit=attempt.unit,
+        worker=attempt.worker,
+        pass_number=attempt.pass_number,
+        seed=attempt.seed,
+        outcome=outcome,
+        duration_s=0.0,
+        message=message,
+    )

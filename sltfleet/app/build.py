@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import time
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from sltfleet.app.fleet import Fleet, Host, HostResults
 from sltfleet.app.progress import BuildProgress, Listener, Warned
 from sltfleet.config.model import BuildConfig, SuiteConfig
-from sltfleet.core.building import BuildAnswer, BuildRecord, CommandBuild, build_script, seal_script
+from sltfleet.core.building import BuildAnswer, BuildRecord, BuiltSuite, CommandBuild, build_script, seal_script
 from sltfleet.core.cargo import Artifact, CargoBuild, CargoReader
 from sltfleet.core.cargo_failures import build_failure, script_failure
 from sltfleet.core.errors import BuildError, CommandTimeout
@@ -24,32 +24,6 @@ from sltfleet.wire.spec import LibtestBinary
 
 #: The digest of an executable and a small file; connecting included.
 SEAL_TIMEOUT_S = 120.0
-
-
-@dataclass(frozen=True)
-class BuiltSuite:
-    """A suite that is ready to run on one host.
-
-    `binary`, `project_root` and `repo` are absolute there, `package_dir` is relative to the repo ("" for the repo
-    itself); `digest` is the binary's SHA-256 in hex; `commit` and `dirty_digest` are those of the last sync. `cached`:
-    nothing had changed, and cargo was not even started. Of libtest suites `binaries` has the executables; `binary` is
-    "" there, and where nothing was built: then `digest` is made of all digests, or of the synced content.
-    """
-
-    host: str
-    suite: str
-    binary: str
-    digest: str
-    package: str
-    package_dir: str
-    commit: str
-    dirty_digest: str
-    toolchain: str
-    project_root: str
-    repo: str
-    cached: bool
-    duration_s: float
-    binaries: tuple[LibtestBinary, ...] = ()
 
 
 def build(

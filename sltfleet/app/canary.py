@@ -13,13 +13,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sltfleet.app.build import BuiltSuite, build
+from sltfleet.app.build import build
 from sltfleet.app.fleet import Fleet, Host
 from sltfleet.app.progress import Listener
 from sltfleet.app.run import RunOptions, launch, make_spec
 from sltfleet.app.status import poll_host
 from sltfleet.app.stop import stop_host
 from sltfleet.config.model import CanaryConfig, PartitionsConfig, SuiteConfig
+from sltfleet.core.building import BuiltSuite
 from sltfleet.core.canary import CHECK, judge_canaries, remove_script
 from sltfleet.core.diagnosis import HostDiagnosis
 from sltfleet.core.errors import FleetError, RunError, UsageError

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 
 from sltfleet.app.archive import runner_archive
-from sltfleet.app.build import BuiltSuite, build
+from sltfleet.app.build import build
 from sltfleet.app.fleet import Fleet, Host, HostResults
 from sltfleet.app.progress import Listener, Warned
 from sltfleet.app.revision import read_revision
@@ -26,6 +26,7 @@ from sltfleet.config.model import (
     PartitionsConfig,
     SuiteConfig,
 )
+from sltfleet.core.building import BuiltSuite
 from sltfleet.core.errors import ActiveRunError, FleetError, RunError, SyncError
 from sltfleet.core.launching import escape_template, launch_script, read_launch
 from sltfleet.core.revision import Revision

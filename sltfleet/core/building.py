@@ -17,6 +17,7 @@ from sltfleet.core.paths import SYNC_RECORD_NAME, HostPaths
 from sltfleet.core.shell import ROOT_PRELUDE, Script
 from sltfleet.core.syncing import NEVER_CODE, WHOLE_SYNC_CHECK, SyncRecord, record_from_json
 from sltfleet.wire.codec import DecodeError, decode, encode
+from sltfleet.wire.spec import LibtestBinary
 
 #: Exit codes of the scripts; those of WHOLE_SYNC_CHECK come besides. cargo's own comes in a line of its own.
 NO_MANIFEST_CODE = 91
@@ -138,6 +139,32 @@ put_record "$name.json.new" && mv "$name.sha256.new" "$name.sha256" && mv "$name
 sed 's/^\\\\//; s/ .*//; s/^/@digest /' "$name.sha256"
 """
 )
+
+
+@dataclass(frozen=True)
+class BuiltSuite:
+    """A suite that is ready to run on one host.
+
+    `binary`, `project_root` and `repo` are absolute there, `package_dir` is relative to the repo ("" for the repo
+    itself); `digest` is the binary's SHA-256 in hex; `commit` and `dirty_digest` are those of the last sync. `cached`:
+    nothing had changed, and cargo was not even started. Of libtest suites `binaries` has the executables; `binary` is
+    "" there, and where nothing was built: then `digest` is made of all digests, or of the synced content.
+    """
+
+    host: str
+    suite: str
+    binary: str
+    digest: str
+    package: str
+    package_dir: str
+    commit: str
+    dirty_digest: str
+    toolchain: str
+    project_root: str
+    repo: str
+    cached: bool
+    duration_s: float
+    binaries: tuple[LibtestBinary, ...] = ()
 
 
 @dataclass(frozen=True)

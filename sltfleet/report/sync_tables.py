@@ -1,35 +1,16 @@
-"""The tables of `sync` and `build`. They know `app`'s values by their fields, and import nothing of it."""
+"""The tables and the JSON of `sync` and `build`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from tabulate import tabulate
 
+from sltfleet.core.building import BuiltSuite
 from sltfleet.core.duration import format_duration
 from sltfleet.core.size import format_size
 from sltfleet.core.syncing import SyncedHost
 from sltfleet.report.sanitize import visible
-
-
-class BuildLike(Protocol):
-    """What a build made on one host: see `app.build.BuiltSuite`."""
-
-    @property
-    def host(self) -> str: ...
-    @property
-    def suite(self) -> str: ...
-    @property
-    def binary(self) -> str: ...
-    @property
-    def digest(self) -> str: ...
-    @property
-    def toolchain(self) -> str: ...
-    @property
-    def cached(self) -> bool: ...
-    @property
-    def duration_s(self) -> float: ...
 
 
 def sync_table(synced: Sequence[SyncedHost]) -> str:
@@ -80,7 +61,7 @@ def sync_json(synced: Sequence[SyncedHost]) -> list[dict[str, object]]:
     ]
 
 
-def build_table(built: Sequence[BuildLike]) -> str:
+def build_table(built: Sequence[BuiltSuite]) -> str:
     """Return one row per host."""
     rows = [
         (
@@ -96,7 +77,7 @@ def build_table(built: Sequence[BuildLike]) -> str:
     return tabulate(rows, headers=("host", "suite", "", "digest", "toolchain", "time"), disable_numparse=True)
 
 
-def build_json(built: Sequence[BuildLike]) -> list[dict[str, object]]:
+def build_json(built: Sequence[BuiltSuite]) -> list[dict[str, object]]:
     """Return the JSON value of `build --format json`: one object per host."""
     return [
         {

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from sltfleet.app.build import BuiltSuite, build
+from sltfleet.app.build import build
 from sltfleet.app.fleet import Fleet, HostResults
 from sltfleet.app.progress import BuildProgress, silent
 from sltfleet.app.sync import sync
+from sltfleet.core.building import BuiltSuite
 from sltfleet.core.cargo_failures import distinct_errors
 from sltfleet.core.errors import BuildError, SyncError
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from sltfleet.app import run as run_module
-from sltfleet.app.build import BuiltSuite
 from sltfleet.app.fleet import Fleet, HostResults
 from sltfleet.app.progress import ProgressEvent, Warned, silent
 from sltfleet.app.run import RunOptions, make_spec, start_run
@@ -28,6 +27,7 @@ from sltfleet.config.model import (
     SuiteConfig,
     TimeoutConfig,
 )
+from sltfleet.core.building import BuiltSuite
 from sltfleet.core.errors import ActiveRunError, BuildError, ConnectError, RunError, UsageError
 from sltfleet.core.revision import Revision
 from sltfleet.core.runid import is_run_id

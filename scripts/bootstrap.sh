@@ -95,6 +95,14 @@ ensure_programs() {
     ensure_cargo
 }
 
+# What the tests need beyond that: a Redis for the shared queue, and network namespaces for networks that break.
+ensure_test_programs() {
+    local missing=()
+    command -v redis-server >/dev/null || missing+=(redis-server)
+    command -v ip >/dev/null || missing+=(iproute2)
+    install_missing "${missing[@]}"
+}
+
 # ensure_venv EXTRA: .venv with sltfleet and its dependencies, remade only when pyproject.toml has changed.
 ensure_venv() {
     local extra=$1 python stamp

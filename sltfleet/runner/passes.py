@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import heapq
 import random
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from sltfleet.runner.knowledge import Knowledge
 
@@ -29,6 +30,19 @@ class Entry(NamedTuple):
     extra: bool = False
 
 
+@dataclass(frozen=True)
+class Progress:
+    """What is behind a schedule that goes on: after a resume, or while the shared queue is out of reach.
+
+    `newest` is the number of the newest pass that was ever opened, `finished` how many are complete. `over` has the
+    units of each pass under way that need no attempt any more; a pass up to `newest` that is not in it is done with.
+    """
+
+    newest: int = 0
+    finished: int = 0
+    over: Mapping[int, AbstractSet[str]] = field(default_factory=dict)
+
+
 class Judgement(Enum):
     """What may be done with an entry at the moment."""
 
@@ -41,11 +55,15 @@ class Judgement(Enum):
     STOP = "stop"
 
 
-def seed_of_pass(seed: int, pass_number: int) -> int:
-    """Return the seed of a pass: the run's own for the first, 31 bits derived from it for each later one."""
+def seed_of_pass(seed: int, pass_number: int, salt: str = "") -> int:
+    """Return the seed of a pass: the run's own for the first, 31 bits derived from it for each later one.
+
+    `salt` is what tells the hosts of a run apart, so that their later passes do not go the same way.
+    """
     if pass_number == 1:
         return seed
-    digest = hashlib.sha256(f"{seed}/{pass_number}".encode("ascii")).digest()
+    text = f"{seed}/{pass_number}/{salt}" if salt else f"{seed}/{pass_number}"
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 

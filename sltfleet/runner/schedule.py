@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Callable, Deque, Dict, List, Optional, Protocol, Sequence, Tuple, Union
+from typing import AbstractSet, Callable, Deque, Dict, List, Optional, Protocol, Sequence, Tuple, Union
 
 from sltfleet.runner.knowledge import Knowledge
 from sltfleet.runner.passes import (
@@ -20,6 +20,7 @@ from sltfleet.runner.passes import (
     Entry,
     Judgement,
     Pass,
+    Progress,
     first_order,
     later_order,
     seed_of_pass,
@@ -94,29 +95,42 @@ class Scheduler(Protocol):
 class PassScheduler:
     """Pass after pass over all units, `passes` times (None: without end).
 
+    On one of several hosts `shard` is what the first pass of this host has of the units: the second takes what is not
+    in it first, and the passes after it are this host's own, which its name as `salt` makes differ from the others'.
+    `progress` is what is behind the schedule already.
+
     A unit is not started while an earlier attempt of it still runs, as long as the current or the next pass has
     another one. Looking further ahead would starve long units: their attempts would pile up behind one another, and
     passes would never be complete.
     """
 
     def __init__(
-        self, units: Sequence[str], seed: int, knowledge: Optional[Knowledge] = None, passes: Optional[int] = None
+        self,
+        units: Sequence[str],
+        seed: int,
+        knowledge: Optional[Knowledge] = None,
+        passes: Optional[int] = None,
+        *,
+        shard: Optional[Sequence[str]] = None,
+        salt: str = "",
+        progress: Progress = Progress(),  # noqa: B008 - it cannot change
     ) -> None:
         if not units:
             raise ValueError("a schedule needs a unit")
         self._units = tuple(units)
-        self._seed = seed
+        self._shard = self._units if shard is None else tuple(shard)
+        self._seed, self._salt = seed, salt
         self._knowledge = knowledge or Knowledge()
         self._limit = passes
         #: The passes that are not complete, by number, and the number of the newest one ever opened.
         self._open: Dict[int, Pass] = {}
-        self._newest = 0
+        self._newest = progress.newest
         #: The oldest pass that may have pending units.
         self._front = 1
         #: How many attempts of a unit run, and how many units in quarantine do.
         self._running: Dict[str, int] = {}
-        self._pass_number = 1
-        self._passes_finished = 0
+        self._pass_number = max(1, progress.newest)
+        self._passes_finished = progress.finished
         #: What does not fit into what is left: of the first pass, and of all others.
         self._uncovered, self._aside = Aside(), Aside()
         #: The units that fitted when the newest pass was opened: the remaining time only ever gets less.
@@ -128,6 +142,10 @@ class PassScheduler:
         self._remaining_s = 0.0
         self._admits: Callable[[str], bool] = everything
         self._refused = 0
+        for number, over in sorted(progress.over.items()):
+            self._open_pass(number, self._without_quarantine(self._units_of(number), number), over=over)
+        if not self._shard and not self._newest:
+            self._newest = 1  # more hosts than units
 
     @property
     def pass_number(self) -> int:
@@ -260,37 +278,59 @@ class PassScheduler:
         number = self._newest + 1
         if self._limit is not None and number > self._limit:
             return False
-        seed = seed_of_pass(self._seed, number)
-        units: Sequence[str] = self._units
+        wanted = units = self._units_of(number)
         weight = 1
         if self._limit is None and not whatever_fits:
             weight = self._knowledge.retry_weight
-            units = self._those_that_fit()
-        if number == 1:
-            order = [Entry(unit) for unit in first_order(self._units, self._knowledge, seed)]
-        else:
-            order = later_order(self._without_quarantine(units, number), self._knowledge, seed, weight)
-        if not order:
+            units = self._those_that_fit(wanted)
+        whole = len(units) == len(wanted)
+        if not self._open_pass(number, self._without_quarantine(units, number), weight, whole):
             return False
-        self._open[number] = Pass(number, seed, order, whole=number == 1 or len(units) == len(self._units))
         self._newest = number
         return True
 
+    def _open_pass(
+        self,
+        number: int,
+        units: Sequence[str],
+        weight: int = 1,
+        whole: bool = True,
+        over: AbstractSet[str] = frozenset(),
+    ) -> bool:
+        """Open a pass over the units, without those that are over in it; False where none is left."""
+        seed = seed_of_pass(self._seed, number, self._salt)
+        if number == 1:
+            order = [Entry(unit) for unit in first_order(units, self._knowledge, seed)]
+        else:
+            order = later_order(units, self._knowledge, seed, weight)
+        order = [entry for entry in order if entry.unit not in over]
+        if number == 2 and len(self._shard) < len(self._units):
+            own = frozenset(self._shard)
+            order.sort(key=lambda entry: entry.unit in own)
+        if not order:
+            return False
+        self._open[number] = Pass(number, seed, order, whole)
+        return True
+
+    def _units_of(self, number: int) -> Sequence[str]:
+        """The shard in the first pass, and where the passes are counted: the hosts make each of them together."""
+        return self._shard if number == 1 or self._limit is not None else self._units
+
     def _without_quarantine(self, units: Sequence[str], number: int) -> Sequence[str]:
-        """Leave out what is in quarantine, but for every so many-th pass, once it is through with the one before."""
+        """Leave out what is in quarantine, but for the first and every so many-th pass, once the one before is over."""
         quarantined = self._knowledge.quarantined
         idle = not self._held and self._confined is None
-        if not quarantined or self._all_quarantined() or (number % QUARANTINE_EVERY == 0 and idle):
+        if number == 1 or not quarantined or self._all_quarantined() or (number % QUARANTINE_EVERY == 0 and idle):
             return units
         return [unit for unit in units if unit not in quarantined]
 
     def _all_quarantined(self) -> bool:
         return len(self._knowledge.quarantined) >= len(self._units)
 
-    def _those_that_fit(self) -> Sequence[str]:
+    def _those_that_fit(self, units: Sequence[str]) -> Sequence[str]:
         """The units for a new pass; what has fitted until now is set aside."""
         if not self._newest:
-            return self._units
+            return units
         fitting: List[str] = []
         for unit in self._fitting:
             if self._knowledge.fits(unit, self._remaining_s):
@@ -336,7 +376,7 @@ class PassScheduler:
         if unit in self._knowledge.quarantined:
             self._confined = unit
         self._pass_number = max(self._pass_number, number)
-        return Assignment(unit, number, seed_of_pass(self._seed, number), entry.extra)
+        return Assignment(unit, number, seed_of_pass(self._seed, number, self._salt), entry.extra)
 
     def _ended(self, unit: str) -> None:
         left = self._running[unit] - 1

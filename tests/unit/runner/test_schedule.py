@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sltfleet.runner.knowledge import Knowledge
-from sltfleet.runner.passes import first_order, seed_of_pass
+from sltfleet.runner.passes import Progress, first_order, seed_of_pass
 from sltfleet.runner.schedule import START_TRIES, Assignment, PassScheduler
 from sltfleet.wire.spec import UnitHistory
 
@@ -154,3 +154,60 @@ def test_the_oldest_pass_is_the_one_that_a_straggler_holds_open() -> None:
     assert (ahead.pass_number, scheduler.oldest_pass) == (2, 1)
     scheduler.finished(straggler)
     assert scheduler.oldest_pass == 2
+
+
+def drain(scheduler: PassScheduler, count: int) -> list[Assignment]:
+    """Take and finish so many units, one after the other."""
+    taken = []
+    for _ in range(count):
+        taken.append(take(scheduler))
+        scheduler.finished(taken[-1])
+    return taken
+
+
+def test_a_host_with_a_shard_takes_it_first_then_what_the_others_have_and_then_its_own_again() -> None:
+    units = [f"u{index}" for index in range(9)]
+    scheduler = PassScheduler(units, 7, shard=("u1", "u5"), salt="alpha")
+    first, others, own = drain(scheduler, 2), drain(scheduler, 7), drain(scheduler, 2)
+    assert {one.unit for one in first} == {"u1", "u5"}
+    assert {one.pass_number for one in first} == {1}
+    assert {one.unit for one in others} == set(units) - {"u1", "u5"}
+    assert {one.unit for one in own} == {"u1", "u5"}
+    assert {one.pass_number for one in others + own} == {2}
+    assert scheduler.passes_finished == 2
+
+
+def test_hosts_go_different_ways_after_the_first_pass_whose_seed_they_share() -> None:
+    units = [f"u{index}" for index in range(50)]
+    one, two = (PassScheduler(units, 7, salt=salt) for salt in ("alpha", "beta"))
+    first, second = drain(one, 100), drain(two, 100)
+    assert [a for a in first if a.pass_number == 1] == [a for a in second if a.pass_number == 1]
+    assert first[50].seed != second[50].seed
+    assert [a.unit for a in first[50:]] != [a.unit for a in second[50:]]
+
+
+def test_counted_passes_are_all_made_of_the_shard() -> None:
+    scheduler = PassScheduler([f"u{index}" for index in range(9)], 7, passes=3, shard=("u1", "u5"))
+    assert {one.unit for one in drain(scheduler, 6)} == {"u1", "u5"}
+    assert scheduler.next_unit(0, 0.0, 100.0) is None
+    assert scheduler.passes_finished == 3
+
+
+def test_a_host_without_a_shard_starts_with_the_others_units() -> None:
+    scheduler = PassScheduler(["a", "b"], 7, shard=())
+    assert {one.pass_number for one in drain(scheduler, 2)} == {2}
+    assert PassScheduler(["a", "b"], 7, passes=1, shard=()).next_unit(0, 0.0, 100.0) is None
+
+
+@given(UNITS, SEEDS, st.integers(0, 30))
+def test_a_schedule_that_goes_on_hands_out_what_was_left(units: list[str], seed: int, done: int) -> None:
+    whole, before = PassScheduler(units, seed), PassScheduler(units, seed)
+    drain(whole, done)
+    behind = drain(before, done)
+    newest = max((one.pass_number for one in behind), default=0)
+    over = {newest: {one.unit for one in behind if one.pass_number == newest}}
+    finished = before.passes_finished
+    resumed = PassScheduler(units, seed, progress=Progress(newest, finished, over if finished < newest else {}))
+    rest = 2 * len(units)
+    assert drain(resumed, rest) == drain(whole, rest)
+    assert resumed.passes_finished == whole.passes_finished

@@ -51,7 +51,7 @@ class Footprint:
 
     def available_bytes(self) -> Optional[int]:
         """Return what can be used without swapping; None where /proc does not tell."""
-        available = parse_meminfo(read_text("/proc/meminfo")).get("MemAvailable")
+        available = parse_meminfo(read_text("/proc/meminfo"), "MemAvailable")
         for limit_bytes, usage, folder, cache in self._limits:
             used = read_text(usage).strip()
             if is_number(used) and available is not None:

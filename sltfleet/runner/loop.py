@@ -62,7 +62,7 @@ STATE_EVERY_S = 1.0
 MEMORY_EVERY_S = 0.25
 
 #: How often the outputs' sizes are looked at: as a rule, and while one grows fast.
-WATCH_EVERY_S = 0.1
+WATCH_EVERY_S = 0.2
 WATCH_FAST_S = 0.02
 
 #: So many more children than there are attempts are reaped in one turn: orphans.

@@ -37,15 +37,13 @@ def parse_cpu_times(text: str) -> Optional[CpuTimes]:
     return CpuTimes(busy=total - ticks[3] - ticks[4] - ticks[7], total=total)
 
 
-def parse_meminfo(text: str) -> Dict[str, int]:
-    """Return /proc/meminfo in bytes."""
-    values: Dict[str, int] = {}
-    for line in text.splitlines():
-        name, _, rest = line.partition(":")
-        words = rest.split()
-        if words and is_number(words[0]):
-            values[name] = int(words[0]) * (1024 if words[1:] == ["kB"] else 1)
-    return values
+def parse_meminfo(text: str, name: str) -> Optional[int]:
+    """Return a size in /proc/meminfo in bytes, None where it is not told. Asked several times a second."""
+    _, _, rest = f"\n{text}".partition(f"\n{name}:")
+    words = rest.split("\n", 1)[0].split()
+    if not words or not is_number(words[0]):
+        return None
+    return int(words[0]) * (1024 if words[1:] == ["kB"] else 1)
 
 
 def parse_cgroups(text: str) -> Dict[str, str]:
@@ -90,7 +88,7 @@ def cores() -> float:
 
 def memory_bytes() -> int:
     """Return the memory that this process may use: the machine's, or less where a cgroup says so. 0: unknown."""
-    limits = [parse_meminfo(read_text("/proc/meminfo")).get("MemTotal", 0)]
+    limits = [parse_meminfo(read_text("/proc/meminfo"), "MemTotal") or 0]
     for folder in cgroup_folders("memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):
             limit = parse_limit_bytes(read_text(os.path.join(folder, name)))
@@ -110,14 +108,14 @@ class Sampler:
         """Return a sample, None where /proc does not tell."""
         times = parse_cpu_times(read_text("/proc/stat"))
         before, self._before = self._before, times
-        memory = parse_meminfo(read_text("/proc/meminfo"))
-        if times is None or before is None or "MemAvailable" not in memory:
+        available = parse_meminfo(read_text("/proc/meminfo"), "MemAvailable")
+        if times is None or before is None or available is None:
             return None
         span = times.total - before.total
         statm = read_text("/proc/self/statm").split()
         return SampleTaken(
             cpu_percent=round(100.0 * max(0, times.busy - before.busy) / span, 2) if span > 0 else 0.0,
-            memory_available_bytes=memory["MemAvailable"],
+            memory_available_bytes=available,
             runner_rss_bytes=int(statm[1]) * self._page_bytes if len(statm) > 1 else 0,
             runner_cpu_s=round(time.process_time(), 4),
         )

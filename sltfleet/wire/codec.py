@@ -43,10 +43,11 @@ def encode(value: Any) -> Any:
         return value
     shape = _shape(cls)
     if shape is not None:
-        kind, names = shape
+        kind, containers = shape
         out: Dict[str, Any] = {} if kind is None else {"kind": kind}
-        for name in names:
-            out[name] = encode(getattr(value, name))
+        out.update(vars(value))
+        for name in containers:
+            out[name] = encode(out[name])
         return out
     if isinstance(value, (list, tuple)):
         return [encode(item) for item in value]
@@ -76,11 +77,18 @@ def decode_kind(classes: Tuple[Type[Any], ...], raw: object, where: str = "") ->
 
 @lru_cache(maxsize=None)
 def _shape(cls: Any) -> Optional[Tuple[Optional[str], Tuple[str, ...]]]:
-    """The `kind` and the field names of a dataclass, None for any other type."""
+    """The `kind` of a dataclass and the fields that are no JSON value as they are, None for any other type."""
     if not dataclasses.is_dataclass(cls):
         return None
-    kind = getattr(cls, "kind", None)
-    return kind if isinstance(kind, str) else None, tuple(field.name for field in dataclasses.fields(cls))
+    names = [field.name for field in dataclasses.fields(cls)]
+    kind, hints = getattr(cls, "kind", None), get_type_hints(cls)
+    containers = tuple(name for name in names if not _is_plain(hints[name]))
+    return kind if isinstance(kind, str) else None, containers
+
+
+def _is_plain(hint: Any) -> bool:
+    """Whether all values of an annotation are JSON values as they are."""
+    return hint in _PLAIN or (getattr(hint, "__origin__", None) is Union and all(map(_is_plain, hint.__args__)))
 
 
 @lru_cache(maxsize=None)

@@ -210,10 +210,13 @@ EVENT_CLASSES = (
 )
 
 
+#: Made once: `json.dumps` with arguments makes a new one for every line.
+_to_text = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
+
+
 def event_to_line(event: Event) -> bytes:
     """Return the journal line of an event, newline included."""
-    text = json.dumps(encode(event), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    return text.encode("ascii") + b"\n"
+    return _to_text(encode(event)).encode("ascii") + b"\n"
 
 
 def event_from_line(line: bytes) -> Event:

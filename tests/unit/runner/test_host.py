@@ -44,7 +44,7 @@ def test_cpu_times_count_idle_iowait_and_steal_as_not_busy() -> None:
 @given(st.text())
 def test_no_text_breaks_a_parser(text: str) -> None:
     parse_cpu_times(text)
-    parse_meminfo(text)
+    parse_meminfo(text, "MemAvailable")
     parse_cgroups(text)
     parse_cpu_max(text)
     parse_limit_bytes(text)
@@ -54,7 +54,11 @@ def test_no_text_breaks_a_parser(text: str) -> None:
 
 def test_meminfo_is_in_bytes() -> None:
     text = "MemTotal:       24683724 kB\nMemAvailable:   24000000 kB\nHugePages_Total:       3\n"
-    assert parse_meminfo(text) == {"MemTotal": 24683724 * 1024, "MemAvailable": 24000000 * 1024, "HugePages_Total": 3}
+    assert parse_meminfo(text, "MemTotal") == 24683724 * 1024
+    assert parse_meminfo(text, "MemAvailable") == 24000000 * 1024
+    assert parse_meminfo(text, "HugePages_Total") == 3
+    assert parse_meminfo(text, "Available") is None
+    assert parse_meminfo("MemTotal: ²²\n", "MemTotal") is None
 
 
 def test_both_generations_of_cgroups_are_understood() -> None:

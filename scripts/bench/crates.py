@@ -5,11 +5,17 @@ The log is the one witness that neither sltfleet nor a peer can flatter: it is w
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from sltfleet.wire.spec import LibtestBinary, LibtestUnits
+
+#: As cargo-nextest names the test executable.
+BINARY_ID = "sleepers::sleepers"
 
 MANIFEST = '[package]\nname = "sleepers"\nversion = "0.0.0"\nedition = "2021"\n\n[workspace]\n'
 
@@ -70,11 +76,15 @@ def make_crate(folder: Path, durations_s: Mapping[str, float]) -> Crate:
     return Crate(folder, Path(binary), durations_s)
 
 
-def unit_files(crate: Crate, folder: Path) -> None:
-    """Put a file named like each test into `folder`: units of kind `files` whose ids are the tests' names."""
-    folder.mkdir(parents=True)
-    for name in crate.durations_s:
-        (folder / name).touch()
+def libtest_units(crate: Crate) -> LibtestUnits:
+    """Return a unit per test, a process each: what `units.kind: libtest` is without batches."""
+    digest = hashlib.sha256(crate.binary.read_bytes()).hexdigest()
+    return LibtestUnits((LibtestBinary(BINARY_ID, str(crate.binary), digest, package_dir=""),))
+
+
+def unit_id(test: str) -> str:
+    """Return the id of a test's unit."""
+    return f"{BINARY_ID}::{test}"
 
 
 def read_log(path: Path) -> list[Span]:

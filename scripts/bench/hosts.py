@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sltfleet.app.archive import runner_archive
@@ -25,7 +25,7 @@ from sltfleet.core.utilization import Utilization, utilization
 from sltfleet.runner.processes import marked
 from sltfleet.wire.events import Event, event_from_line
 from sltfleet.wire.handshake import Launched, answer_from_output
-from sltfleet.wire.spec import ExitCodeVerdict, Limits, Spec, UnitHistory, UnitSource
+from sltfleet.wire.spec import ExitCodeVerdict, Limits, Spec, UnitHistory, UnitSource, VerdictRule
 
 #: Beyond a run's budget, this is how long its end may take.
 PATIENCE_S = 60.0
@@ -55,6 +55,7 @@ class Work:
     env: dict[str, str]
     passes: int | None = None
     history: dict[str, UnitHistory] | None = None
+    verdict: VerdictRule = field(default_factory=ExitCodeVerdict)
 
 
 class BenchHost:
@@ -119,7 +120,7 @@ class BenchHost:
             args=work.args,
             env=work.env,
             units=work.units,
-            verdict=ExitCodeVerdict(),
+            verdict=work.verdict,
             workers=work.workers,
             budget_s=work.budget_s,
             seed=seed,

@@ -12,11 +12,11 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.crates import make_crate, makespan, read_log, unit_files
+from bench.crates import libtest_units, make_crate, makespan, read_log, unit_id
 from bench.figures import Figure, Goal, Measured, Result, alternate
 from bench.hosts import BenchHost, Work
 from bench.occupancy import nextest_builds
-from sltfleet.wire.spec import FileUnits, UnitHistory
+from sltfleet.wire.spec import LibtestVerdict, UnitHistory
 
 WORKERS = 8
 SEED = 1
@@ -73,7 +73,6 @@ def measure(folder: Path, repetitions: int) -> Result:
     bound_s = lower_bound_s(list(durations.values()), WORKERS)
     crate = make_crate(folder / "crate", durations)
     host = BenchHost(folder / "host")
-    unit_files(crate, host.repo / "units")
     log = folder / "log"
     environment = {**os.environ, "SLEEPERS_LOG": str(log)}
     longest_first = sorted(durations, key=lambda name: -durations[name])
@@ -87,16 +86,17 @@ def measure(folder: Path, repetitions: int) -> Result:
         return {"x": makespan(spans) / bound_s}
 
     def ours() -> Measured:
-        history = {name: UnitHistory(rank=2, expected_s=seconds) for name, seconds in durations.items()}
+        history = {unit_id(name): UnitHistory(rank=2, expected_s=seconds) for name, seconds in durations.items()}
         work = Work(
             crate.binary,
-            ("--exact", "{unit}", "--nocapture"),
-            FileUnits("units", ("*",)),
+            (),
+            libtest_units(crate),
             WORKERS,
             60.0 + bound_s,
             {"SLEEPERS_LOG": str(log)},
             passes=1,
             history=history,
+            verdict=LibtestVerdict(),
         )
         host.run(work, seed=SEED)
         return own_log()

@@ -10,10 +10,10 @@ import os
 import subprocess
 from pathlib import Path
 
-from bench.crates import make_crate, occupancy, read_log, unit_files
+from bench.crates import libtest_units, make_crate, occupancy, read_log
 from bench.figures import Figure, Goal, Measured, Result, alternate
 from bench.hosts import BenchHost, Work
-from sltfleet.wire.spec import FileUnits
+from sltfleet.wire.spec import LibtestVerdict
 
 WORKERS = 16
 BUDGET_S = 30.0
@@ -29,15 +29,15 @@ def measure(folder: Path, repetitions: int) -> Result:
     """Measure it."""
     crate = make_crate(folder / "crate", DURATIONS_S)
     host = BenchHost(folder / "host")
-    unit_files(crate, host.repo / "units")
     log = folder / "log"
     work = Work(
         crate.binary,
-        ("--exact", "{unit}", "--nocapture"),
-        FileUnits("units", ("*",)),
+        (),
+        libtest_units(crate),
         WORKERS,
         BUDGET_S,
         {"SLEEPERS_LOG": str(log)},
+        verdict=LibtestVerdict(),
     )
 
     def own_log() -> Measured:
@@ -69,8 +69,7 @@ def measure(folder: Path, repetitions: int) -> Result:
             Figure("tests covered", "%", own["covered"], goals=[Goal(100.0, True)]),
         ],
         [
-            "sltfleet's units are of kind `files`, one file named like each test, and run `--exact NAME`: the very "
-            "processes that `units.kind: libtest` starts without batching",
+            "sltfleet's units are of kind `libtest`, a process per test as with nextest",
             "the window is 30 s from the first test's start; the log leaves out what a process takes to start and end",
         ],
     )

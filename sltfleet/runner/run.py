@@ -6,6 +6,7 @@ read lazily, and must not be needed any more when somebody cleans up.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -57,6 +58,8 @@ def run(run_dir: str) -> int:
     memory_bytes = sampler.memory_bytes()
     dispatcher = make_dispatcher(spec, units, memory_bytes)
     loop = Loop(spec, paths, identity, units, dispatcher, environment)
+    gc.collect()
+    gc.freeze()  # what is here now stays: the collector need not look at it again while workers wait
     loop.run(notes, sampler.cores(), memory_bytes)
     os.close(lock)
     return 0

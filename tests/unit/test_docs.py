@@ -1,0 +1,30 @@
+"""What the documents name is there: tests, files, decisions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+
+DOCUMENTS = sorted([*REPO.glob("*.md"), *(REPO / "docs").rglob("*.md")])
+
+#: `tests/faults/test_x.py::test_y`, also with a class between.
+TEST = re.compile(r"\b(tests/[\w/]+\.py)::(\w+)")
+
+#: The target of a link to a file of this repository, without its anchor.
+LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)[^)]*\)")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_test_that_a_document_names_exists(document: Path) -> None:
+    for file, name in TEST.findall(document.read_text()):
+        assert f"def {name}(" in (REPO / file).read_text(), f"{document.name}: {file}::{name}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
+    for target in LINK.findall(document.read_text()):
+        assert (document.parent / target).exists(), f"{document.name}: {target}"

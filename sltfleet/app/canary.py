@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from sltfleet.app.build import build
 from sltfleet.app.fleet import Fleet, Host
 from sltfleet.app.progress import Listener
-from sltfleet.app.run import RunOptions, launch, make_spec
+from sltfleet.app.run import RunOptions, make_spec
+from sltfleet.app.starting import launch
 from sltfleet.app.status import poll_host
 from sltfleet.app.stop import stop_host
 from sltfleet.config.model import CanaryConfig, PartitionsConfig, SuiteConfig

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from dataclasses import dataclass
 
-from sltfleet.app.archive import runner_archive
 from sltfleet.app.build import build
 from sltfleet.app.fleet import Fleet, Host, HostResults
 from sltfleet.app.progress import Listener, Warned
 from sltfleet.app.revision import read_revision
 from sltfleet.app.runs import RunRecord, save_run
-from sltfleet.app.stop import STOP_TIMEOUT_S, stop_host
+from sltfleet.app.starting import start_hosts
 from sltfleet.config.model import (
     CommandConfig,
     ExitCodeConfig,
@@ -27,8 +25,8 @@ from sltfleet.config.model import (
     SuiteConfig,
 )
 from sltfleet.core.building import BuiltSuite
-from sltfleet.core.errors import ActiveRunError, FleetError, RunError, SyncError
-from sltfleet.core.launching import escape_template, launch_script, read_launch
+from sltfleet.core.errors import FleetError, SyncError
+from sltfleet.core.launching import escape_template
 from sltfleet.core.revision import Revision
 from sltfleet.core.runid import new_run_id
 from sltfleet.results.history import unit_history
@@ -49,9 +47,6 @@ from sltfleet.wire.spec import (
     UnitSource,
     VerdictRule,
 )
-
-#: Handshake, snapshot of the tree and copy of the executable: minutes only on a very slow disk.
-LAUNCH_TIMEOUT_S = 180.0
 
 
 @dataclass(frozen=True)
@@ -97,12 +92,11 @@ def start_run(
     _warn_of_other_trees(fleet, built.values, listener)
     history = _history(fleet, name, listener)
 
-    def start(host: Host) -> tuple[Launched, str]:
-        spec = make_spec(run_id, host, suite, built.values[host.name], options, seed, history)
-        return launch(host, spec, replace=options.replace)
-
-    ready = tuple(host for host in fleet.hosts if host.name in built.values)
-    launched = fleet.each_host("starting", start, listener, hosts=ready)
+    ready = [host for host in fleet.hosts if host.name in built.values]
+    specs = {
+        host.name: make_spec(run_id, host, suite, built.values[host.name], options, seed, history) for host in ready
+    }
+    launched = start_hosts(fleet, specs, listener, replace=options.replace)
     launched.errors.update(built.errors)
     budget_s = options.budget_s or suite.budget
     if launched.values:
@@ -212,34 +206,6 @@ def _history(fleet: Fleet, suite: str, listener: Listener) -> dict[str, UnitHist
     except FleetError as error:
         listener(Warned("", f"the first pass is ordered without earlier results: {error}", error.fix))
         return {}
-
-
-def launch(host: Host, spec: Spec, *, replace: bool) -> tuple[Launched, str]:
-    """Start a run on a host, and return its answer and a summary. Raises HostError, RunError and ActiveRunError.
-
-    `replace`: end a run that is active there.
-    """
-    archive = runner_archive()
-    text = json.dumps(spec.to_json()).encode()
-    script = launch_script(host.paths, spec.run_id, (archive.name, archive.sha256, archive.data), text)
-
-    def attempt() -> Launched:
-        result = host.transport.run(script, timeout_s=LAUNCH_TIMEOUT_S)
-        return read_launch(result.exit_code, result.stdout, result.stderr)
-
-    try:
-        answer = attempt()
-    except ActiveRunError:
-        if not replace:
-            raise
-        stopped = stop_host(host, None, STOP_TIMEOUT_S)
-        if stopped is not None and stopped.survivors:
-            raise RunError(
-                "the earlier run could not be ended",
-                "processes that do not die: " + ", ".join(map(str, stopped.survivors)),
-            ) from None
-        answer = attempt()
-    return answer, f"{answer.workers} workers on {answer.units} units"
 
 
 def _units(suite: SuiteConfig, built: BuiltSuite, fixed_shares: int | None) -> UnitSource:

@@ -1,4 +1,8 @@
-"""The scripts that start and stop a runner on a host, and the errors their answers mean."""
+"""The scripts that start and stop a runner on a host, and the errors their answers mean.
+
+On one host a run starts in one round trip. On several it has two: all are prepared, and those that are ready are told
+of each other and launched.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from sltfleet.core.errors import ActiveRunError, FleetError, HostError, RunError
 from sltfleet.core.paths import HostPaths
 from sltfleet.core.shell import ROOT_PRELUDE, Script
 from sltfleet.wire.codec import DecodeError
-from sltfleet.wire.handshake import Answer, Launched, Refused, Stopped, answer_from_output
+from sltfleet.wire.handshake import Answer, Launched, Prepared, Refused, Stopped, answer_from_output
 
 #: The runner's oldest python3. A pyenv or conda shim costs its start-up at every call, so the system's own comes first.
 FIND_PYTHON = """\
@@ -30,21 +34,33 @@ if [ ! -f "$archive" ] || [ "$(sha256sum <"$archive")" != "$3  -" ]; then
 fi
 """
 
-#: A launch that was refused leaves a folder with nothing but the spec: it is removed, so that the same id may be
-#: launched again (`--replace`) and no trace of a run stays that never was. `rmdir` spares everything else.
-_LAUNCH = (
-    ROOT_PRELUDE
-    + FIND_PYTHON
-    + PUT_ARCHIVE
-    + """\
-dir=$root/runs/$1
+_MAKE_FOLDER = """\
+dir=$root/runs/${1:?}
 mkdir -p "$root/runs" && mkdir "$dir" && put_spec "$dir/spec.json" || exit 73
-"$python" -E -S "$archive" launch "$dir"
+"""
+
+#: Between the two phases nobody but a person changes anything; the archive is still checked before it is run.
+_FIND_FOLDER = """\
+dir=$root/runs/${1:?}
+archive=$root/bin/$2
+[ -f "$dir/prepared.json" ] || { echo "$dir was prepared, and is gone" >&2; exit 73; }
+[ "$(sha256sum <"$archive")" = "$3  -" ] || { echo "$archive is not what it was" >&2; exit 73; }
+"""
+
+_PUT_SHARE = 'put_share "$dir/share.json" || exit 73\n'
+
+#: What was refused leaves no folder behind, so that the same id may be launched again (`--replace`) and no trace of a
+#: run stays that never was. One in which a runner was started is kept: its log explains what went wrong.
+_CALL = """\
+"$python" -E -S "$archive" WORD "$dir"
 code=$?
-if [ "$code" -ne 0 ] && [ ! -e "$dir/runner.log" ]; then rm -f "$dir/spec.json"; rmdir "$dir"; fi 2>/dev/null
+if [ "$code" -ne 0 ] && [ ! -e "$dir/runner.log" ]; then rm -rf "$dir"; fi 2>/dev/null
 exit "$code"
 """
-)
+_PREPARE = ROOT_PRELUDE + FIND_PYTHON + PUT_ARCHIVE + _MAKE_FOLDER + _CALL.replace("WORD", "prepare")
+_CALL_LAUNCH = _CALL.replace("WORD", "launch")
+_BEFORE_LAUNCH = ROOT_PRELUDE + FIND_PYTHON + PUT_ARCHIVE + _MAKE_FOLDER
+_BEFORE_PREPARED_LAUNCH = ROOT_PRELUDE + FIND_PYTHON + _FIND_FOLDER
 
 _STOP = (
     ROOT_PRELUDE
@@ -65,11 +81,34 @@ _NO_PYTHON = 69
 _CANNOT_WRITE = 73
 
 
-def launch_script(paths: HostPaths, run_id: str, archive: tuple[str, str, bytes], spec: bytes) -> Script:
-    """Return the script that starts a run; `archive` is the zipapp's (name, SHA-256, content), `spec` the JSON text."""
+def prepare_script(paths: HostPaths, run_id: str, archive: tuple[str, str, bytes], spec: bytes) -> Script:
+    """Return the script that prepares a run; `archive` is the zipapp's (name, SHA-256, content), `spec` JSON text."""
     name, digest, data = archive
-    files = (("archive", data), ("spec", spec))
-    return Script(_LAUNCH, (paths.project_dir, run_id, name, digest), files)
+    return Script(_PREPARE, (paths.project_dir, run_id, name, digest), (("archive", data), ("spec", spec)))
+
+
+def launch_script(
+    paths: HostPaths, run_id: str, archive: tuple[str, str, bytes], spec: bytes, share: bytes | None = None
+) -> Script:
+    """Return the script that prepares and starts a run; `share` is JSON text, None where the run has one host."""
+    name, digest, data = archive
+    body, shared = _launch_body(_BEFORE_LAUNCH, share)
+    return Script(body, (paths.project_dir, run_id, name, digest), (("archive", data), ("spec", spec), *shared))
+
+
+def launch_prepared_script(
+    paths: HostPaths, run_id: str, archive: tuple[str, str, bytes], share: bytes | None
+) -> Script:
+    """Return the script that starts a run which the same archive has prepared."""
+    name, digest, _ = archive
+    body, shared = _launch_body(_BEFORE_PREPARED_LAUNCH, share)
+    return Script(body, (paths.project_dir, run_id, name, digest), shared)
+
+
+def _launch_body(before: str, share: bytes | None) -> tuple[str, tuple[tuple[str, bytes], ...]]:
+    if share is None:
+        return before + _CALL_LAUNCH, ()
+    return before + _PUT_SHARE + _CALL_LAUNCH, (("share", share),)
 
 
 def stop_script(paths: HostPaths, run_id: str | None, archive: tuple[str, str, bytes], timeout_s: float) -> Script:
@@ -79,20 +118,33 @@ def stop_script(paths: HostPaths, run_id: str | None, archive: tuple[str, str, b
     return Script(_STOP, args, (("archive", data),))
 
 
+def read_prepare(exit_code: int, stdout: str, stderr: str) -> Prepared:
+    """Return the runner's answer to a prepare. Raises RunError, ActiveRunError and HostError for what went wrong."""
+    answer = _read_answer(exit_code, stdout, stderr, "prepare the run")
+    if isinstance(answer, Prepared):
+        return answer
+    raise _refusal(answer) or _strange(stdout, stderr, "prepare the run")
+
+
 def read_launch(exit_code: int, stdout: str, stderr: str) -> Launched:
     """Return the runner's answer to a launch. Raises RunError, ActiveRunError and HostError for what went wrong."""
     answer = _read_answer(exit_code, stdout, stderr, "start the runner")
     if isinstance(answer, Launched):
         return answer
-    if isinstance(answer, Refused) and answer.problem == "active":
-        raise ActiveRunError(
-            "a run is active on this host",
-            answer.run_id or answer.message,
-            "`sltfleet status` shows it; `sltfleet run --replace` ends it and starts this one",
-        )
-    if isinstance(answer, Refused):
-        raise RunError("the run was not started", answer.message, answer.fix)
-    raise _strange(stdout, stderr, "start the runner")
+    raise _refusal(answer) or _strange(stdout, stderr, "start the runner")
+
+
+def _refusal(answer: Answer) -> FleetError | None:
+    """Return the error of a run that was not started, None for any other answer."""
+    if not isinstance(answer, Refused):
+        return None
+    if answer.problem != "active":
+        return RunError("the run was not started", answer.message, answer.fix)
+    return ActiveRunError(
+        "a run is active on this host",
+        answer.run_id or answer.message,
+        "`sltfleet status` shows it; `sltfleet run --replace` ends it and starts this one",
+    )
 
 
 def read_stop(exit_code: int, stdout: str, stderr: str) -> Stopped | None:

@@ -43,8 +43,9 @@ MAX_STATE_BYTES = 8 * 1024 * 1024
 #: What `float` and `int` read exactly. (`str.isdigit` is also true of digits such as ² that they refuse.)
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 
-#: The runner is looked at before its state is read: one that has just said goodbye is not taken for lost. Of
-#: /proc/PID/stat only what follows the command's name is sent, since a name may hold anything, line ends included.
+#: A folder that was only prepared is no run. The runner is looked at before its state is read: one that has just said
+#: goodbye is not taken for lost. Of /proc/PID/stat only what follows the command's name is sent, since a name may hold
+#: anything, line ends included.
 _POLL = (
     ROOT_PRELUDE
     + """\
@@ -53,6 +54,7 @@ if [ -z "$run" ]; then read -r run <"$root/current" || :; fi 2>/dev/null
 [ -n "$run" ] || exit 0
 dir=$root/runs/$run
 [ -d "$dir" ] || exit 0
+if [ -e "$dir/spec.json" ] && [ ! -e "$dir/identity" ] && [ ! -e "$dir/runner.log" ]; then exit 0; fi
 printf 'run %s\\n' "$run"
 printf 'boot %s\\n' "$(cat /proc/sys/kernel/random/boot_id)"
 printf 'clock %s\\n' "$(date +%s)"

@@ -1,6 +1,6 @@
-"""The runner's command line: `python3 runner.pyz launch|run|stop|repro RUN_DIR`.
+"""The runner's command line: `python3 runner.pyz prepare|launch|run|stop|repro RUN_DIR`.
 
-`launch` and `stop` answer with one line behind the marker of `sltfleet.wire.handshake`, `repro` as
+`prepare`, `launch` and `stop` answer with one line behind the marker of `sltfleet.wire.handshake`, `repro` as
 `sltfleet.wire.repro` says. Exit codes: 0 done, 2 wrong usage, 3 refused. Every command imports only what it needs: a
 host may be slow, and an answer is waited for.
 """
@@ -11,7 +11,8 @@ import os
 import sys
 from typing import List, Optional
 
-USAGE = """usage: runner.pyz launch RUN_DIR
+USAGE = """usage: runner.pyz prepare RUN_DIR
+       runner.pyz launch RUN_DIR
        runner.pyz run RUN_DIR
        runner.pyz stop RUN_DIR [--timeout SECONDS]
        runner.pyz repro RUN_DIR REQUEST [--watch FD]
@@ -26,6 +27,8 @@ def main(arguments: List[str]) -> int:
     if not sys.platform.startswith("linux"):
         sys.stderr.write(f"sltfleet: the runner needs Linux, this host is {sys.platform}\n")
         return 3
+    if len(arguments) == 2 and arguments[0] == "prepare":
+        return _prepare(arguments[1])
     if len(arguments) == 2 and arguments[0] == "launch":
         return _launch(arguments[1])
     if len(arguments) == 2 and arguments[0] == "run":
@@ -38,6 +41,15 @@ def main(arguments: List[str]) -> int:
         return _repro(arguments[1], arguments[2], arguments[3:])
     sys.stderr.write(USAGE)
     return 2
+
+
+def _prepare(run_dir: str) -> int:
+    from sltfleet.runner.prepare import prepare
+    from sltfleet.wire.handshake import Prepared, answer_to_line
+
+    answer = prepare(run_dir)
+    sys.stdout.write(answer_to_line(answer))
+    return 0 if isinstance(answer, Prepared) else 3
 
 
 def _launch(run_dir: str) -> int:

@@ -16,6 +16,10 @@ class RunPaths:
         self.spec = os.path.join(self.root, "spec.json")
         self.journal = os.path.join(self.root, "journal.jsonl")
         self.state = os.path.join(self.root, "state.json")
+        #: What is known of the other hosts of the run, with the queue's secret.
+        self.share = os.path.join(self.root, "share.json")
+        #: What `prepare` answered: written when all the rest is there.
+        self.prepared = os.path.join(self.root, "prepared.json")
         #: What programs listed as units at the launch.
         self.listed = os.path.join(self.root, "listed.json")
         self.identity = os.path.join(self.root, "identity")

@@ -10,7 +10,7 @@ import gc
 import os
 import signal
 import sys
-from typing import Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 from sltfleet.runner import linux, sampler
 from sltfleet.runner.batches import Batcher
@@ -24,10 +24,12 @@ from sltfleet.runner.memory import Memory, default_reserve_bytes
 from sltfleet.runner.paths import ProjectPaths, RunPaths
 from sltfleet.runner.phases import Config
 from sltfleet.runner.processes import own_identity
-from sltfleet.runner.schedule import PassScheduler
+from sltfleet.runner.schedule import PassScheduler, Scheduler
+from sltfleet.runner.shards import shard_of
 from sltfleet.runner.spawn import own_environment
-from sltfleet.runner.specfile import read_spec
+from sltfleet.runner.specfile import read_share, read_spec
 from sltfleet.runner.units import Unit, resolve_units
+from sltfleet.wire.share import Share
 from sltfleet.wire.spec import LibtestUnits, Spec
 from sltfleet.wire.state import identity_to_line
 
@@ -40,6 +42,7 @@ def run(run_dir: str) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     paths = RunPaths(run_dir)
     spec = read_spec(paths.spec)
+    share = read_share(paths.share, spec)
     project = ProjectPaths(spec.project_root)
     lock = try_lock(project.lock)
     if lock is None:
@@ -56,7 +59,7 @@ def run(run_dir: str) -> int:
     environment = own_environment(os.environ)
     units = resolved.units
     memory_bytes = sampler.memory_bytes()
-    dispatcher = make_dispatcher(spec, units, memory_bytes)
+    dispatcher = make_dispatcher(spec, units, memory_bytes, share)
     loop = Loop(spec, paths, identity, units, dispatcher, environment)
     gc.collect()
     gc.freeze()  # what is here now stays: the collector need not look at it again while workers wait
@@ -65,8 +68,13 @@ def run(run_dir: str) -> int:
     return 0
 
 
-def make_dispatcher(spec: Spec, resolved: Sequence[Unit], memory_bytes: int) -> Dispatcher:
-    """Return the dispatcher for a spec and its units, on a host with so much memory (0: unknown)."""
+def make_dispatcher(
+    spec: Spec, resolved: Sequence[Unit], memory_bytes: int, share: Optional[Share] = None
+) -> Dispatcher:
+    """Return the dispatcher for a spec and its units, on a host with so much memory (0: unknown).
+
+    `share`: what is known of the run's hosts, None where this one has all units.
+    """
     limits = spec.limits
     units = tuple(unit.id for unit in resolved)
     history = {unit: spec.history[unit] for unit in units if unit in spec.history}
@@ -82,11 +90,21 @@ def make_dispatcher(spec: Spec, resolved: Sequence[Unit], memory_bytes: int) -> 
         fail_fast=spec.fail_fast,
         exhausted="once" if spec.once else "passes",
     )
-    scheduler = PassScheduler(units, spec.seed, knowledge, 1 if spec.once else spec.passes)
+    scheduler = make_scheduler(spec, units, knowledge, share)
     memory = Memory(knowledge, reserve_bytes, limits.memory_limit_bytes)
     batch_s = spec.units.batch_s if isinstance(spec.units, LibtestUnits) else 0.0
     batcher = Batcher(knowledge, batch_s, {unit.id: unit.binary.id for unit in resolved if unit.binary})
     return Dispatcher(config, scheduler, knowledge, memory, batcher)
+
+
+def make_scheduler(spec: Spec, units: Sequence[str], knowledge: Knowledge, share: Optional[Share]) -> Scheduler:
+    """Return what hands out the units: of several hosts, each begins with its share of them."""
+    passes = 1 if spec.once else spec.passes
+    if share is None:
+        return PassScheduler(units, spec.seed, knowledge, passes)
+    # By what was sent to all hosts, never by what this one has learned: they must come to the same answer.
+    shard = shard_of(units, share, spec.history, spec.limits)
+    return PassScheduler(units, spec.seed, knowledge, passes, shard=shard, salt=share.host)
 
 
 def _too_long(spec: Spec, units: Sequence[str]) -> Tuple[str, ...]:

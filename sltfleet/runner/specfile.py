@@ -1,4 +1,6 @@
-"""Reads `spec.json`, and checks what the wire's types cannot say: patterns, templates, ranges, paths."""
+"""Reads `spec.json` and `share.json`, and checks what the wire's types cannot say:
+patterns, templates, ranges, paths.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +8,14 @@ import dataclasses
 import json
 import posixpath
 import re
+from typing import Optional
 
 from sltfleet.runner.libtest import IGNORED
 from sltfleet.runner.sampler import cores
 from sltfleet.wire.codec import DecodeError
 from sltfleet.wire.format import FormatError
 from sltfleet.wire.globs import GlobError, compile_glob
+from sltfleet.wire.share import Share, share_from_json
 from sltfleet.wire.spec import (
     CommandUnits,
     FileUnits,
@@ -50,6 +54,33 @@ def read_spec(path: str) -> Spec:
     except (ValueError, RecursionError) as error:
         raise SpecError(path, f"is not a valid specification: {error}") from None
     return spec if spec.workers else dataclasses.replace(spec, workers=max(1, int(cores())))
+
+
+def read_share(path: str, spec: Spec) -> Optional[Share]:
+    """Return what is known of the run's hosts, None where there is no such file: the run is this host's alone.
+
+    Raises SpecError.
+    """
+    try:
+        with open(path, "rb") as file:
+            share = share_from_json(json.loads(file.read()))
+        _check_share(share, spec.host)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SpecError(path, error.strerror or str(error)) from None
+    except (ValueError, RecursionError) as error:
+        raise SpecError(path, str(error)) from None
+    return share
+
+
+def _check_share(share: Share, host: str) -> None:
+    names = [member.host for member in share.members]
+    if share.host != host or host not in names or len(set(names)) < len(names):
+        raise ValueError(f"does not name every host once, or is not for {host!r}")
+    for member in share.members:
+        if not 1 <= member.workers <= 4096 or not member.speed > 0:
+            raise ValueError(f"{member.host!r} has {member.workers} workers of speed {member.speed}: both must be more")
 
 
 def check_spec(spec: Spec) -> None:

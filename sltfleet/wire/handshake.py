@@ -1,4 +1,4 @@
-"""The one line with which a runner's `launch` and `stop` commands answer, behind a marker.
+"""The one line with which a runner's `prepare`, `launch` and `stop` commands answer, behind a marker.
 
 A login shell may print before it, so the reader looks for the marker and takes the JSON that follows on that line.
 """
@@ -13,6 +13,21 @@ from sltfleet.wire.codec import DecodeError, decode_kind, encode
 from sltfleet.wire.state import Identity
 
 MARKER = "@sltfleet-handshake@ "
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The run's folder has all that the run needs; nothing runs yet.
+
+    `units` is how many there are, `units_digest` tells whether they are the same as those of another host: SHA-256 over
+    their sorted ids (as a JSON list), in hex.
+    """
+
+    kind: ClassVar[str] = "prepared"
+    run_id: str
+    workers: int
+    units: int
+    units_digest: str
 
 
 @dataclass(frozen=True)
@@ -57,9 +72,9 @@ class Stopped:
     survivors: Tuple[int, ...] = ()
 
 
-Answer = Union[Launched, Refused, Stopped]
+Answer = Union[Prepared, Launched, Refused, Stopped]
 
-_ANSWERS = (Launched, Refused, Stopped)
+_ANSWERS = (Prepared, Launched, Refused, Stopped)
 
 
 def answer_to_line(answer: Answer) -> str:

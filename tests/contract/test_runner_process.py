@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from sltfleet.runner.prepare import units_digest
 from sltfleet.runner.processes import is_alive, mark_of, read_stat
 from sltfleet.wire.events import AttemptStarted, PassFinished, RunStarted, WorkerStarted, WorkerStopped
-from sltfleet.wire.handshake import Launched, Refused
+from sltfleet.wire.handshake import Launched, Prepared, Refused
+from sltfleet.wire.share import Member, Share
 from sltfleet.wire.spec import JsonVerdict, Limits, OutputVerdict, PartitionUnits, UnitHistory
 from tests.contract.runner_host import UNITS, RunnerHost, finished, goodbye, of, wait_for
 
@@ -78,6 +80,56 @@ class TestStarting:
         assert answer.problem == problem
         assert answer.message
         assert answer.fix
+
+    def test_what_was_prepared_is_launched_later_with_the_units_that_it_had_then(self, host: RunnerHost) -> None:
+        spec = host.spec("sleep 0.1", budget_s=0.5)
+        run_dir = host.put(spec)
+        code, prepared, text = host.call("prepare", str(run_dir))
+        assert prepared == Prepared(spec.run_id, 2, len(UNITS), units_digest(reversed(UNITS))), text
+        assert code == 0
+        assert not (host.root / "current").exists()
+        (host.repo / "corpus" / "another.test").write_text("too late")
+        code, launched, text = host.call("launch", str(run_dir))
+        assert isinstance(launched, Launched), text
+        assert launched.units == len(UNITS)
+        host.wait_until_gone(launched.identity)
+
+    def test_a_run_is_not_prepared_while_another_one_is_active(self, host: RunnerHost) -> None:
+        first = host.spec("sleep 0.2")
+        launched = host.launch(first)
+        code, answer, _ = host.call("prepare", str(host.put(host.spec("sleep 0.2", run_id="run-2"))))
+        assert isinstance(answer, Refused)
+        assert (code, answer.problem, answer.run_id) == (3, "active", "run-1")
+        host.wait_until_gone(launched.identity)
+
+    def test_a_host_begins_with_its_share_and_goes_on_with_what_is_not_in_it(self, host: RunnerHost) -> None:
+        spec = host.spec("sleep 0.1", workers=1, budget_s=20.0)
+        members = (Member("g", 1), Member("h", 1))
+        (host.put(spec) / "share.json").write_text(json.dumps(Share("h", members).to_json()))
+        _, launched, text = host.call("launch", str(host.run_dir(spec)))
+        assert isinstance(launched, Launched), text
+        wait_for(lambda: len(finished(host.journal(spec))) >= 3, "a pass")
+        host.stop(spec)
+        attempts = [event.unit for event in of(host.journal(spec), AttemptStarted)][:3]
+        assert attempts[0] == UNITS[1]
+        assert sorted(attempts[1:]) == [UNITS[0], UNITS[2]]
+
+    @pytest.mark.parametrize(
+        "share",
+        [
+            Share("g", (Member("g", 1),)),
+            Share("h", (Member("g", 1),)),
+            Share("h", (Member("h", 1), Member("h", 1))),
+            Share("h", (Member("h", 1, -1.0),)),
+            Share("h", (Member("h", 0),)),
+        ],
+    )
+    def test_a_share_that_makes_no_sense_is_refused(self, host: RunnerHost, share: Share) -> None:
+        run_dir = host.put(host.spec("true"))
+        (run_dir / "share.json").write_text(json.dumps(share.to_json()))
+        code, answer, _ = host.call("launch", str(run_dir))
+        assert isinstance(answer, Refused)
+        assert (code, answer.problem) == (3, "spec")
 
     def test_a_damaged_spec_is_refused(self, host: RunnerHost) -> None:
         run_dir = host.root / "runs" / "x"

@@ -33,7 +33,8 @@ from sltfleet.core.revision import Revision
 from sltfleet.core.runid import is_run_id
 from sltfleet.core.shell import Script
 from sltfleet.transport.base import CommandResult
-from sltfleet.wire.handshake import Launched, Refused, Stopped, answer_to_line
+from sltfleet.wire.handshake import Launched, Prepared, Refused, Stopped, answer_to_line
+from sltfleet.wire.share import Member, Share, share_from_json
 from sltfleet.wire.spec import (
     ExitCodeVerdict,
     FileUnits,
@@ -84,6 +85,7 @@ class Hosts:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, **answers: list[str | Exception]) -> None:
         self.specs: dict[str, Spec] = {}
+        self.shares: dict[str, Share] = {}
         self.asked: dict[str, list[str]] = {name: [] for name in answers}
         self.build_errors: dict[str, BuildError] = {}
         transports = {name: ScriptedTransport(name, self._responder(name, lines)) for name, lines in answers.items()}
@@ -99,7 +101,9 @@ class Hosts:
 
         def respond(script: Script) -> CommandResult:
             files = dict(script.files)
-            self.asked[name].append("launch" if "spec" in files else "stop")
+            self.asked[name].append(step_of(script))
+            if "share" in files:
+                self.shares[name] = share_from_json(json.loads(files["share"]))
             if "spec" in files:
                 self.specs[name] = spec_from_json(json.loads(files["spec"]))
             reply = left.pop(0)
@@ -110,6 +114,16 @@ class Hosts:
         return respond
 
 
+def step_of(script: Script) -> str:
+    """What a script asks of the host's runner."""
+    return next(word for word in ("prepare", "launch", "stop") if f' {word} "$dir"' in script.body)
+
+
+def prepared(workers: int = 3, units: int = 40, digest: str = "d1") -> str:
+    return answer_to_line(Prepared(RUN_ID, workers, units, digest))
+
+
+PREPARED = prepared()
 LAUNCHED = answer_to_line(Launched(Identity("b", 7, 9), RUN_ID, workers=3, units=40, python="3.11.2"))
 ACTIVE = answer_to_line(Refused("active", "run X is active", run_id="X"))
 NO_UNITS = answer_to_line(Refused("no-units", "no unit matches", "check units"))
@@ -119,7 +133,7 @@ class TestStarting:
     def test_a_run_has_one_id_and_seed_on_all_hosts_and_is_remembered(
         self, odd_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        hosts = Hosts(odd_path, monkeypatch, alpha=[LAUNCHED], beta=[LAUNCHED])
+        hosts = Hosts(odd_path, monkeypatch, alpha=[PREPARED, LAUNCHED], beta=[PREPARED, LAUNCHED])
         started = start_run(hosts.fleet, None, RunOptions(budget_s=30.0), silent)
         assert is_run_id(started.run_id)
         assert {(spec.run_id, spec.seed, spec.budget_s) for spec in hosts.specs.values()} == {
@@ -147,7 +161,7 @@ class TestStarting:
             odd_path,
             monkeypatch,
             alpha=[ConnectError("cannot connect")],
-            beta=[LAUNCHED],
+            beta=[PREPARED, LAUNCHED],
             gamma=[NO_UNITS],
             delta=[],
         )
@@ -181,6 +195,62 @@ class TestStarting:
         assert hosts.asked["alpha"] == []
 
 
+class TestSharing:
+    def test_several_hosts_are_all_prepared_before_each_is_told_of_the_others_and_launched(
+        self, odd_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hosts = Hosts(odd_path, monkeypatch, alpha=[prepared(workers=2), LAUNCHED], beta=[prepared(), LAUNCHED])
+        started = start_run(hosts.fleet, None, RunOptions(), silent)
+        assert list(started.launched.values) == ["alpha", "beta"]
+        assert hosts.asked == {"alpha": ["prepare", "launch"], "beta": ["prepare", "launch"]}
+        members = (Member("alpha", 2), Member("beta", 3))
+        assert hosts.shares == {name: Share(name, members) for name in ("alpha", "beta")}
+
+    def test_only_hosts_that_are_ready_have_a_share(self, odd_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        two = [PREPARED, LAUNCHED]
+        hosts = Hosts(odd_path, monkeypatch, alpha=list(two), beta=[NO_UNITS], gamma=list(two))
+        start_run(hosts.fleet, None, RunOptions(), silent)
+        assert [member.host for member in hosts.shares["alpha"].members] == ["alpha", "gamma"]
+        assert hosts.asked["beta"] == ["prepare"]
+
+    def test_one_host_needs_one_round_trip_and_has_no_share(
+        self, odd_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hosts = Hosts(odd_path, monkeypatch, alpha=[LAUNCHED])
+        start_run(hosts.fleet, None, RunOptions(), silent)
+        assert (hosts.asked["alpha"], hosts.shares) == (["launch"], {})
+
+    def test_hosts_with_other_units_share_nothing_and_it_is_said_which_they_are(
+        self, odd_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hosts = Hosts(
+            odd_path,
+            monkeypatch,
+            alpha=[PREPARED, LAUNCHED],
+            beta=[prepared(units=39, digest="d2"), LAUNCHED],
+            gamma=[PREPARED, LAUNCHED],
+        )
+        events: list[ProgressEvent] = []
+        started = start_run(hosts.fleet, None, RunOptions(), events.append)
+        assert (len(started.launched.values), hosts.shares) == (3, {})
+        (warning,) = (event.text for event in events if isinstance(event, Warned))
+        assert "beta has 39, and the others 40" in warning
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [(RunOptions(), "once they are done with theirs"), (RunOptions(once=True), "is not run")],
+    )
+    def test_of_a_host_that_is_ready_and_does_not_start_it_is_said_what_becomes_of_its_share(
+        self, odd_path: Path, monkeypatch: pytest.MonkeyPatch, options: RunOptions, words: str
+    ) -> None:
+        lost = ConnectError("cannot connect")
+        hosts = Hosts(odd_path, monkeypatch, alpha=[PREPARED, LAUNCHED], beta=[PREPARED, lost])
+        events: list[ProgressEvent] = []
+        started = start_run(hosts.fleet, None, options, events.append)
+        assert list(started.launched.errors) == ["beta"]
+        assert [event.host for event in events if isinstance(event, Warned) and words in event.text] == ["beta"]
+
+
 class TestTheTreeThere:
     @pytest.mark.parametrize(
         ("here", "warned"),
@@ -194,7 +264,7 @@ class TestTheTreeThere:
     def test_a_run_on_another_state_than_the_one_here_is_started_with_a_warning(
         self, odd_path: Path, monkeypatch: pytest.MonkeyPatch, here: Revision, warned: bool
     ) -> None:
-        hosts = Hosts(odd_path, monkeypatch, alpha=[LAUNCHED], beta=[LAUNCHED])
+        hosts = Hosts(odd_path, monkeypatch, alpha=[PREPARED, LAUNCHED], beta=[PREPARED, LAUNCHED])
         monkeypatch.setattr(run_module, "read_revision", lambda _repo: here)
         events: list[ProgressEvent] = []
         started = start_run(hosts.fleet, None, RunOptions(), events.append)
@@ -216,6 +286,19 @@ class TestAnActiveRun:
         started = start_run(hosts.fleet, None, RunOptions(replace=True), silent)
         assert list(started.launched.values) == ["alpha"]
         assert hosts.asked["alpha"] == ["launch", "stop", "launch"]
+
+    def test_it_is_ended_in_either_phase(self, odd_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        stopped = answer_to_line(Stopped("X", was_running=True))
+        hosts = Hosts(
+            odd_path,
+            monkeypatch,
+            alpha=[ACTIVE, stopped, PREPARED, LAUNCHED],
+            beta=[PREPARED, ACTIVE, stopped, LAUNCHED],
+        )
+        started = start_run(hosts.fleet, None, RunOptions(replace=True), silent)
+        assert list(started.launched.values) == ["alpha", "beta"], started.launched.errors
+        assert hosts.asked["alpha"] == ["prepare", "stop", "prepare", "launch"]
+        assert hosts.asked["beta"] == ["prepare", "launch", "stop", "launch"]
 
     def test_what_cannot_be_ended_is_not_replaced(self, odd_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         stopped = answer_to_line(Stopped("X", was_running=True, survivors=(41, 42)))

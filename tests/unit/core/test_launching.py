@@ -14,15 +14,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sltfleet.core.errors import ActiveRunError, FleetError, HostError, RunError
-from sltfleet.core.launching import escape_template, launch_script, read_launch, read_stop, stop_script
+from sltfleet.core.launching import (
+    escape_template,
+    launch_prepared_script,
+    launch_script,
+    prepare_script,
+    read_launch,
+    read_prepare,
+    read_stop,
+    stop_script,
+)
 from sltfleet.core.paths import HostPaths
-from sltfleet.wire.handshake import Launched, Refused, Stopped, answer_to_line
+from sltfleet.wire.handshake import Launched, Prepared, Refused, Stopped, answer_to_line
 from sltfleet.wire.state import Identity
 from sltfleet.wire.template import expand_template
 from tests.support.shell import Answer, run_script
 from tests.support.states import RUN_ID
 
 LAUNCHED = Launched(Identity("b", 7, 9), RUN_ID, workers=2, units=40, python="3.11.2")
+PREPARED = Prepared(RUN_ID, workers=2, units=40, units_digest="d1")
 STOPPED = Stopped(RUN_ID, was_running=True)
 
 #: Prints how it was called, where no answer is asked of it: `answer` in its folder is JSON of (line, exit code).
@@ -56,6 +66,12 @@ class Host:
 
     def launch(self, archive: tuple[str, str, bytes] = ARCHIVE, path: str | None = None) -> Answer:
         return run_script(launch_script(self.paths, RUN_ID, archive, SPEC), path=path)
+
+    def prepare(self) -> Answer:
+        return run_script(prepare_script(self.paths, RUN_ID, ARCHIVE, SPEC))
+
+    def launch_prepared(self, share: bytes | None) -> Answer:
+        return run_script(launch_prepared_script(self.paths, RUN_ID, ARCHIVE, share))
 
     def stop(self, run_id: str | None) -> Answer:
         return run_script(stop_script(self.paths, run_id, ARCHIVE, 1.5))
@@ -146,6 +162,56 @@ class TestLaunch:
         assert host.launch(path=f"{shim.parent}{os.pathsep}{os.environ['PATH']}").exit_code == 0
 
 
+class TestTwoPhases:
+    @pytest.fixture
+    def prepared(self, host: Host) -> Host:
+        host.will_say(answer_to_line(PREPARED))
+        answer = host.prepare()
+        assert read_prepare(answer.exit_code, answer.stdout, answer.stderr) == PREPARED
+        (host.run_dir / "prepared.json").write_text("by the runner")
+        return host
+
+    def test_what_was_prepared_is_launched_with_its_share_for_this_user_s_eyes_only(self, prepared: Host) -> None:
+        prepared.will_say(answer_to_line(LAUNCHED))
+        answer = prepared.launch_prepared(b'{"secret": 1}')
+        assert read_launch(answer.exit_code, answer.stdout, answer.stderr) == LAUNCHED
+        assert prepared.calls() == [[word, str(prepared.run_dir)] for word in ("prepare", "launch")]
+        share = prepared.run_dir / "share.json"
+        assert (share.read_bytes(), share.stat().st_mode & 0o777) == (b'{"secret": 1}', 0o600)
+
+    def test_without_a_share_there_is_no_such_file(self, prepared: Host) -> None:
+        prepared.will_say(answer_to_line(LAUNCHED))
+        assert prepared.launch_prepared(None).exit_code == 0
+        assert not (prepared.run_dir / "share.json").exists()
+
+    def test_a_launch_in_one_round_trip_may_have_a_share_too(self, host: Host) -> None:
+        host.will_say(answer_to_line(LAUNCHED))
+        assert run_script(launch_script(host.paths, RUN_ID, ARCHIVE, SPEC, b"{}")).exit_code == 0
+        assert (host.run_dir / "share.json").read_bytes() == b"{}"
+
+    @pytest.mark.parametrize("phase", ["prepare", "launch"])
+    def test_a_refusal_in_either_phase_leaves_no_folder(self, prepared: Host, phase: str) -> None:
+        if phase == "prepare":
+            shutil.rmtree(prepared.run_dir)
+        prepared.will_say(answer_to_line(Refused("active", "run X is active", run_id="X")), 3)
+        answer = prepared.prepare() if phase == "prepare" else prepared.launch_prepared(b"{}")
+        with pytest.raises(ActiveRunError):
+            (read_prepare if phase == "prepare" else read_launch)(answer.exit_code, answer.stdout, answer.stderr)
+        assert not prepared.run_dir.exists()
+
+    def test_a_folder_that_is_gone_by_then_is_not_launched(self, prepared: Host) -> None:
+        shutil.rmtree(prepared.run_dir)
+        answer = prepared.launch_prepared(b"{}")
+        with pytest.raises(RunError, match="is gone"):
+            read_launch(answer.exit_code, answer.stdout, answer.stderr)
+
+    def test_a_runner_that_changed_between_the_phases_is_not_run(self, prepared: Host) -> None:
+        prepared.archive.write_bytes(b"raise SystemExit(66)")
+        answer = prepared.launch_prepared(b"{}")
+        with pytest.raises(RunError, match="not what it was"):
+            read_launch(answer.exit_code, answer.stdout, answer.stderr)
+
+
 class TestStop:
     def test_the_newest_run_is_stopped_where_none_is_named(self, host: Host) -> None:
         host.run_dir.mkdir(parents=True)
@@ -205,9 +271,9 @@ class TestAnswers:
 
     @given(st.integers(0, 255), st.text() | st.text().map("@sltfleet-handshake@ {}".format), st.text())
     def test_whatever_a_host_says_is_an_answer_or_an_error_for_people(self, code: int, out: str, err: str) -> None:
-        for read in (read_launch, read_stop):
+        for read in (read_prepare, read_launch, read_stop):
             with suppress(FleetError):
-                assert isinstance(read(code, out, err), (Launched, Stopped, type(None)))
+                assert isinstance(read(code, out, err), (Prepared, Launched, Stopped, type(None)))
 
 
 @given(st.dictionaries(st.text(), st.text()))

@@ -218,6 +218,12 @@ class TestWhichRunIsAsked:
         project.set_state(make_state(phase=FINISHED, reason="once"))
         assert judge(project.poll(RUN_ID)) == DONE
 
+    def test_a_folder_that_was_only_prepared_is_no_run(self, project: Project) -> None:
+        (project.run_dir / "spec.json").write_text("{}")
+        assert judge(project.poll(RUN_ID)) == IDLE
+        (project.run_dir / "runner.log").write_text("")
+        assert judge(project.poll(RUN_ID)) == LOST
+
     def test_a_run_that_never_was_on_this_host_is_not_lost(self, project: Project) -> None:
         assert judge(project.poll(OTHER_RUN)) == IDLE
 

@@ -1,0 +1,147 @@
+"""Starting a run on its hosts: one is launched at once; several are prepared first, and those that are ready share the
+units of the first pass.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from sltfleet.app.archive import runner_archive
+from sltfleet.app.fleet import Fleet, Host, HostResults
+from sltfleet.app.progress import Listener, Warned
+from sltfleet.app.stop import STOP_TIMEOUT_S, stop_host
+from sltfleet.core.errors import ActiveRunError, RunError
+from sltfleet.core.launching import launch_prepared_script, launch_script, prepare_script, read_launch, read_prepare
+from sltfleet.core.sharing import share_out
+from sltfleet.core.shell import Script
+from sltfleet.wire.handshake import Launched, Prepared
+from sltfleet.wire.share import Share
+from sltfleet.wire.spec import Spec
+
+T = TypeVar("T")
+
+#: Handshake, snapshot of the tree and copy of the executable: minutes only on a very slow disk.
+LAUNCH_TIMEOUT_S = 180.0
+
+
+def start_hosts(
+    fleet: Fleet,
+    specs: Mapping[str, Spec],
+    listener: Listener,
+    *,
+    replace: bool,
+    speeds: Mapping[str, float] | None = None,
+) -> HostResults[Launched]:
+    """Start the run on every host that has a spec; what keeps the others from it is in the errors.
+
+    `replace`: end a run that is active there. `speeds`: how fast the hosts are, as far as it was measured.
+    """
+    hosts = tuple(host for host in fleet.hosts if host.name in specs)
+    if len(hosts) < 2:
+        return fleet.each_host(
+            "starting", lambda host: launch(host, specs[host.name], replace=replace), listener, hosts=hosts
+        )
+    prepared = fleet.each_host(
+        "preparing", lambda host: _prepare(host, specs[host.name], replace=replace), listener, hosts=hosts
+    )
+    sharing = share_out(prepared.values, speeds or {})
+    if sharing.why:
+        listener(
+            Warned(
+                "",
+                f"{sharing.why}; each host runs all of its own",
+                "`sltfleet sync`, and look at what differs between the hosts",
+            )
+        )
+
+    def start(host: Host) -> tuple[Launched, str]:
+        return _launch_prepared(host, specs[host.name], sharing.shares.get(host.name), replace=replace)
+
+    ready = tuple(host for host in hosts if host.name in prepared.values)
+    launched = fleet.each_host("starting", start, listener, hosts=ready)
+    for name in launched.errors:
+        if name in sharing.shares and launched.values:
+            listener(Warned(name, _about_share_of_lost(specs[name])))
+    errors = {**prepared.errors, **launched.errors}
+    return HostResults(launched.values, {host.name: errors[host.name] for host in hosts if host.name in errors})
+
+
+def _about_share_of_lost(spec: Spec) -> str:
+    """The others have been told of a host that did not start: what becomes of its share."""
+    if spec.once or spec.passes is not None:
+        return (
+            "its share of the units is not run: the others do theirs, and no more than the passes that were asked for"
+        )
+    return "the other hosts run its share of the units once they are done with theirs"
+
+
+def launch(host: Host, spec: Spec, *, replace: bool, share: Share | None = None) -> tuple[Launched, str]:
+    """Start a run on a host, and return its answer and a summary. Raises HostError, RunError and ActiveRunError.
+
+    `replace`: end a run that is active there.
+    """
+    script = launch_script(host.paths, spec.run_id, _archive(), _spec_text(spec), _share_text(share))
+
+    def attempt() -> Launched:
+        return _ask(host, script, read_launch)
+
+    answer = _replacing(host, attempt, attempt) if replace else attempt()
+    return answer, f"{answer.workers} workers on {answer.units} units"
+
+
+def _prepare(host: Host, spec: Spec, *, replace: bool) -> tuple[Prepared, str]:
+    script = prepare_script(host.paths, spec.run_id, _archive(), _spec_text(spec))
+
+    def attempt() -> Prepared:
+        return _ask(host, script, read_prepare)
+
+    answer = _replacing(host, attempt, attempt) if replace else attempt()
+    return answer, f"{answer.units} units"
+
+
+def _launch_prepared(host: Host, spec: Spec, share: Share | None, *, replace: bool) -> tuple[Launched, str]:
+    script = launch_prepared_script(host.paths, spec.run_id, _archive(), _share_text(share))
+
+    def attempt() -> Launched:
+        return _ask(host, script, read_launch)
+
+    def anew() -> Launched:
+        """A refusal because of a run that came in between removes what was prepared."""
+        return launch(host, spec, replace=False, share=share)[0]
+
+    answer = _replacing(host, attempt, anew) if replace else attempt()
+    return answer, f"{answer.workers} workers on {answer.units} units"
+
+
+def _replacing(host: Host, attempt: Callable[[], T], again: Callable[[], T]) -> T:
+    """Return what `attempt` does; where a run is active, end it and do `again`."""
+    try:
+        return attempt()
+    except ActiveRunError:
+        stopped = stop_host(host, None, STOP_TIMEOUT_S)
+        if stopped is not None and stopped.survivors:
+            raise RunError(
+                "the earlier run could not be ended",
+                "processes that do not die: " + ", ".join(map(str, stopped.survivors)),
+            ) from None
+    return again()
+
+
+def _ask(host: Host, script: Script, read: Callable[[int, str, str], T]) -> T:
+    result = host.transport.run(script, timeout_s=LAUNCH_TIMEOUT_S)
+    return read(result.exit_code, result.stdout, result.stderr)
+
+
+def _archive() -> tuple[str, str, bytes]:
+    archive = runner_archive()
+    return archive.name, archive.sha256, archive.data
+
+
+def _spec_text(spec: Spec) -> bytes:
+    return json.dumps(spec.to_json()).encode()
+
+
+def _share_text(share: Share | None) -> bytes | None:
+    return None if share is None else json.dumps(share.to_json()).encode()

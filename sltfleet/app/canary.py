@@ -117,7 +117,7 @@ def run_canaries(host: Host, chosen: Canaries, built: BuiltSuite) -> tuple[Findi
     select = (literal(units.passing), literal(units.failing))
     options = RunOptions(workers=WORKERS, budget_s=budget_s, passes=1, select=select)
     apart = replace(host, paths=host.paths.canary(run_id))
-    spec = make_spec(run_id, host, suite, built, options, SEED, {})
+    spec = make_spec(run_id, host, suite, built, options, SEED)
     spec = replace(spec, project_root=posixpath.join(built.project_root, "canary", run_id))
     try:
         launch(apart, spec, replace=False)

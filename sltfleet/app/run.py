@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sltfleet.app.build import build
@@ -29,7 +30,7 @@ from sltfleet.core.errors import FleetError, SyncError
 from sltfleet.core.launching import escape_template
 from sltfleet.core.revision import Revision
 from sltfleet.core.runid import new_run_id
-from sltfleet.results.history import unit_history
+from sltfleet.results.history import EarlierRuns, earlier_runs
 from sltfleet.results.store import Store
 from sltfleet.wire.handshake import Launched
 from sltfleet.wire.spec import (
@@ -43,7 +44,6 @@ from sltfleet.wire.spec import (
     OutputVerdict,
     PartitionUnits,
     Spec,
-    UnitHistory,
     UnitSource,
     VerdictRule,
 )
@@ -90,11 +90,14 @@ def start_run(
     run_id = new_run_id(time.time(), secrets.randbits(24))
     built = build(fleet, name, suite, listener)
     _warn_of_other_trees(fleet, built.values, listener)
-    history = _history(fleet, name, listener)
-
+    earlier = _earlier_runs(fleet, name, listener)
     ready = [host for host in fleet.hosts if host.name in built.values]
+    workers = _workers_of_all(ready, options)
     specs = {
-        host.name: make_spec(run_id, host, suite, built.values[host.name], options, seed, history) for host in ready
+        host.name: make_spec(
+            run_id, host, suite, built.values[host.name], options, seed, earlier, fleet_workers=workers
+        )
+        for host in ready
     }
     launched = start_hosts(fleet, specs, listener, replace=options.replace)
     launched.errors.update(built.errors)
@@ -126,10 +129,16 @@ def make_spec(
     built: BuiltSuite,
     options: RunOptions,
     seed: int,
-    history: dict[str, UnitHistory],
+    earlier: EarlierRuns | None = None,
+    *,
+    fleet_workers: int | None = None,
 ) -> Spec:
-    """Return what the host's runner is asked to do."""
-    workers = options.workers or host.config.workers or 0
+    """Return what the host's runner is asked to do.
+
+    `fleet_workers`: how many all hosts of the run have together, where there are others; 0 where nobody knows.
+    """
+    workers = _workers_of(host, options)
+    earlier = earlier or EarlierRuns()
     return Spec(
         run_id=run_id,
         project=host.paths.project,
@@ -142,7 +151,7 @@ def make_spec(
         build_digest=built.digest,
         args=suite.args,
         env={**escape_template(host.config.env), **suite.env},
-        units=_units(suite, built, workers if options.once else None),
+        units=_units(suite, built, (workers if fleet_workers is None else fleet_workers) if options.once else None),
         verdict=_verdict(suite),
         workers=workers,
         budget_s=options.budget_s or suite.budget,
@@ -165,7 +174,8 @@ def make_spec(
             artifacts_bytes=suite.artifacts_limit,
             nice=suite.nice,
         ),
-        history=history,
+        history=earlier.history,
+        speed=earlier.speeds.get(host.name, 1.0),
         commit=built.commit,
         dirty_digest=built.dirty_digest,
         toolchain=built.toolchain,
@@ -194,18 +204,29 @@ def _warn_of_other_trees(fleet: Fleet, built: dict[str, BuiltSuite], listener: L
         )
 
 
-def _history(fleet: Fleet, suite: str, listener: Listener) -> dict[str, UnitHistory]:
-    """Return what fetched runs know of the units. A database that cannot be read costs the order of the first pass,
-    not the run.
+def _workers_of(host: Host, options: RunOptions) -> int:
+    """How many workers a host is asked for, 0 where it decides itself."""
+    return options.workers or host.config.workers or 0
+
+
+def _workers_of_all(hosts: Sequence[Host], options: RunOptions) -> int:
+    """How many workers the hosts are asked for together, 0 where one of them decides itself."""
+    counts = [_workers_of(host, options) for host in hosts]
+    return sum(counts) if all(counts) else 0
+
+
+def _earlier_runs(fleet: Fleet, suite: str, listener: Listener) -> EarlierRuns:
+    """Return what fetched runs know of units and hosts. A database that cannot be read costs the order of the first
+    pass, not the run.
     """
     if not fleet.paths.database.exists():
-        return {}
+        return EarlierRuns()
     try:
         with Store.open(fleet.paths) as store:
-            return unit_history(store, fleet.project, suite)
+            return earlier_runs(store, fleet.project, suite)
     except FleetError as error:
         listener(Warned("", f"the first pass is ordered without earlier results: {error}", error.fix))
-        return {}
+        return EarlierRuns()
 
 
 def _units(suite: SuiteConfig, built: BuiltSuite, fixed_shares: int | None) -> UnitSource:
@@ -217,7 +238,7 @@ def _units(suite: SuiteConfig, built: BuiltSuite, fixed_shares: int | None) -> U
     if isinstance(units, CommandConfig):
         return CommandUnits(units.program, units.items, units.lines_of, _files(units.files) if units.files else None)
     assert isinstance(units, PartitionsConfig)
-    # `--once` is the old behaviour: each worker has its fixed share, and leaves when it is done.
+    # `--once` is the old behaviour: each worker of the fleet has its fixed share, and leaves when it is done.
     return PartitionUnits(count=fixed_shares or units.count, first=units.first)
 
 

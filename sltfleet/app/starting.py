@@ -32,11 +32,10 @@ def start_hosts(
     listener: Listener,
     *,
     replace: bool,
-    speeds: Mapping[str, float] | None = None,
 ) -> HostResults[Launched]:
     """Start the run on every host that has a spec; what keeps the others from it is in the errors.
 
-    `replace`: end a run that is active there. `speeds`: how fast the hosts are, as far as it was measured.
+    `replace`: end a run that is active there.
     """
     hosts = tuple(host for host in fleet.hosts if host.name in specs)
     if len(hosts) < 2:
@@ -46,7 +45,7 @@ def start_hosts(
     prepared = fleet.each_host(
         "preparing", lambda host: _prepare(host, specs[host.name], replace=replace), listener, hosts=hosts
     )
-    sharing = share_out(prepared.values, speeds or {})
+    sharing = share_out(prepared.values, {name: spec.speed for name, spec in specs.items()})
     if sharing.why:
         listener(
             Warned(

@@ -19,7 +19,7 @@ class Sharing:
 
 
 def share_out(prepared: Mapping[str, Prepared], speeds: Mapping[str, float]) -> Sharing:
-    """Return what each host that is ready is told; `speeds` has those that were measured.
+    """Return what each host that is ready is told; `speeds` has one for each of them.
 
     Hosts that do not have the very same units cannot share them: nobody would know what is in another one's share.
     """
@@ -28,7 +28,7 @@ def share_out(prepared: Mapping[str, Prepared], speeds: Mapping[str, float]) -> 
     lists = Counter(answer.units_digest for answer in prepared.values())
     if len(lists) > 1:
         return Sharing({}, _difference(prepared, lists))
-    members = tuple(Member(host, answer.workers, speeds.get(host, 1.0)) for host, answer in prepared.items())
+    members = tuple(Member(host, answer.workers, speeds[host]) for host, answer in prepared.items())
     return Sharing({host: Share(host, members) for host in prepared})
 
 

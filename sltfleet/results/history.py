@@ -4,11 +4,12 @@ the budget's end, its quarantine and its admission by memory start from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from statistics import median
 
 from sltfleet.results.database import from_sql, translated
+from sltfleet.results.speeds import host_speeds
 from sltfleet.results.store import Store
 from sltfleet.wire.outcome import BAD, PASS, TIMEOUT, VERDICTS
 from sltfleet.wire.spec import UnitHistory
@@ -19,26 +20,44 @@ RECENT_RUNS = 5
 FAILED_BEFORE, PASSED_BEFORE = 0, 2
 
 
-def unit_history(store: Store, project: str, suite: str) -> dict[str, UnitHistory]:
+def unit_history(
+    store: Store, project: str, suite: str, speeds: Mapping[str, float] | None = None
+) -> dict[str, UnitHistory]:
     """Return what the last runs of the suite know of every unit that one of them came to a verdict about.
 
     A unit failed before when it did in the newest run that has a verdict about it. Its expected duration is the
     median over the recent runs; a `cut` attempt was not as long as the unit is, and does not count. The peak of memory
-    is that of all attempts, a `cut` one included: it used that much at least. Raises RunError.
+    is that of all attempts, a `cut` one included: it used that much at least. Durations are in the reference's seconds:
+    multiplied by the speed of the host that they were measured on (`results.speeds`; unknown: 1). Raises RunError.
     """
     with translated(store.path):
         rows = store.connection.execute(
-            "SELECT name, run_id, build_digest, outcome, end_s - start_s, max_rss_bytes FROM attempts "
+            "SELECT name, host, run_id, build_digest, outcome, end_s - start_s, max_rss_bytes FROM attempts "
             "JOIN hosts ON hosts.id = host_id JOIN names ON names.id = unit_id "
             "WHERE run_id IN (SELECT run_id FROM runs WHERE project = ?1 AND suite = ?2 ORDER BY run_id DESC LIMIT ?3) "
             "AND outcome IS NOT NULL ORDER BY run_id, end_s, host, attempt",
             (project, suite, RECENT_RUNS),
         ).fetchall()
     attempts: dict[str | bytes, list[_Attempt]] = {}
-    for name, *values in rows:
-        attempts.setdefault(name, []).append(_Attempt(*values))
+    for name, host, run_id, build, outcome, seconds, peak_bytes in rows:
+        seconds *= (speeds or {}).get(host, 1.0)
+        attempts.setdefault(name, []).append(_Attempt(run_id, build, outcome, seconds, peak_bytes))
     found = ((from_sql(name), _history_of(of_unit)) for name, of_unit in attempts.items())
     return {unit: history for unit, history in found if history is not None}
+
+
+@dataclass(frozen=True)
+class EarlierRuns:
+    """What the fetched runs of a suite know of its units, and how fast the hosts are that they compare."""
+
+    history: dict[str, UnitHistory] = field(default_factory=dict)
+    speeds: dict[str, float] = field(default_factory=dict)
+
+
+def earlier_runs(store: Store, project: str, suite: str) -> EarlierRuns:
+    """Return what the suite's last runs know. Raises RunError."""
+    speeds = host_speeds(store, project, suite)
+    return EarlierRuns(unit_history(store, project, suite, speeds), speeds)
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,16 @@ MARGIN = 1.1
 class Knowledge:
     """What is known of the units of a run."""
 
-    def __init__(self, history: Optional[Mapping[str, UnitHistory]] = None, limits: Optional[Limits] = None) -> None:
-        """Without `limits` every unit may take the default timeout, and failing units come as often as the others."""
+    def __init__(
+        self,
+        history: Optional[Mapping[str, UnitHistory]] = None,
+        limits: Optional[Limits] = None,
+        speed: float = 1.0,
+    ) -> None:
+        """Without `limits` every unit may take the default timeout, and failing units come as often as the others.
+
+        `speed` is this host's: it takes 1 / speed for what takes the reference a second.
+        """
         self._history = history or {}
         self._limits = limits or Limits(retry_weight=1)
         self._durations: Dict[str, List[float]] = {}
@@ -47,7 +55,7 @@ class Knowledge:
         #: Units that timed out too often in a row, longest quarantined first.
         self.quarantined: Dict[str, None] = {}
         for unit, known in self._history.items():
-            self._start_from(unit, known)
+            self._start_from(unit, known, speed)
 
     @property
     def retry_weight(self) -> int:
@@ -117,11 +125,11 @@ class Knowledge:
         if unit in self._seen_bad and unit in self._seen_good:
             self._flaky.add(unit)
 
-    def _start_from(self, unit: str, known: UnitHistory) -> None:
+    def _start_from(self, unit: str, known: UnitHistory, speed: float) -> None:
         if known.expected_s is not None:
-            self._took(unit, known.expected_s)
+            self._took(unit, known.expected_s / speed)
         if known.longest_s is not None:
-            self._longest[unit] = known.longest_s
+            self._longest[unit] = known.longest_s / speed
         self._used(unit, known.peak_bytes)
         self._timed_out(unit, known.timeouts)
         if known.rank == FAILED_BEFORE:

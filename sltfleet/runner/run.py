@@ -78,7 +78,7 @@ def make_dispatcher(
     limits = spec.limits
     units = tuple(unit.id for unit in resolved)
     history = {unit: spec.history[unit] for unit in units if unit in spec.history}
-    knowledge = Knowledge(history, limits)
+    knowledge = Knowledge(history, limits, spec.speed)
     reserve_bytes = limits.memory_reserve_bytes
     if reserve_bytes is None:
         reserve_bytes = default_reserve_bytes(memory_bytes)
@@ -109,7 +109,7 @@ def make_scheduler(spec: Spec, units: Sequence[str], knowledge: Knowledge, share
 
 def _too_long(spec: Spec, units: Sequence[str]) -> Tuple[str, ...]:
     """Return a note that names the units that come last because they are known to take longer than the budget."""
-    knowledge = Knowledge({unit: spec.history[unit] for unit in units if unit in spec.history})
+    knowledge = Knowledge({unit: spec.history[unit] for unit in units if unit in spec.history}, speed=spec.speed)
     names = [unit for unit in units if not knowledge.fits(unit, spec.budget_s)]
     if not names:
         return ()

@@ -143,6 +143,8 @@ def _check_numbers(spec: Spec) -> None:
         raise ValueError(f"{spec.units.count} partitions: 1 to 10,000,000 can be run")
     if spec.budget_s <= 0 or spec.limits.timeout_s <= 0 or spec.limits.kill_after_s < 0:
         raise ValueError("budget and timeout must be more than 0 s, kill_after_s at least 0 s")
+    if not spec.speed > 0:
+        raise ValueError(f"speed {spec.speed}: it must be more than 0")
     if spec.limits.output_bytes < 2 or spec.limits.artifacts_bytes < 0:
         raise ValueError("output_bytes must be at least 2, artifacts_bytes at least 0")
     _check_schedule(spec.limits)

@@ -162,7 +162,8 @@ class Limits:
 class UnitHistory:
     """What earlier runs know of a unit: the first pass is ordered by it, and timeouts and admission start from it.
 
-    `rank`: 0 failed before, 1 never tested, 2 passed before. `expected_s`: its usual duration in seconds, `longest_s`
+    `rank`: 0 failed before, 1 never tested, 2 passed before. `expected_s`: its usual duration in the reference's
+    seconds (see `Spec.speed`), `longest_s`
     the longest of an attempt that was not timed out. `flaky_rate`: failed of all verdicts, 0 to 1, of a build that
     both passed and failed it, else 0. `timeouts`: how many of its last attempts in a row were timed out. `peak_bytes`:
     the most memory that one process of it used, 0 where nobody knows.
@@ -216,6 +217,9 @@ class Spec:
     workdir: str = "shared"
     limits: Limits = field(default_factory=Limits)
     history: Dict[str, UnitHistory] = field(default_factory=dict)
+    #: So many times as fast as the reference this host's workers are, one for one: what the history says takes a second
+    #: takes 1 / speed here.
+    speed: float = 1.0
     commit: str = ""
     #: Digest of uncommitted changes, "" where there are none.
     dirty_digest: str = ""

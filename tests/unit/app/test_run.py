@@ -32,6 +32,7 @@ from sltfleet.core.errors import ActiveRunError, BuildError, ConnectError, RunEr
 from sltfleet.core.revision import Revision
 from sltfleet.core.runid import is_run_id
 from sltfleet.core.shell import Script
+from sltfleet.results.history import EarlierRuns
 from sltfleet.transport.base import CommandResult
 from sltfleet.wire.handshake import Launched, Prepared, Refused, Stopped, answer_to_line
 from sltfleet.wire.share import Member, Share, share_from_json
@@ -348,7 +349,9 @@ class TestTheSpec:
             **changes: object,
         ) -> Spec:
             suite = suite_with(**changes)
-            spec = make_spec(RUN_ID, host, suite, built_on("alpha"), options or RunOptions(), 7, history or {})
+            spec = make_spec(
+                RUN_ID, host, suite, built_on("alpha"), options or RunOptions(), 7, EarlierRuns(history or {})
+            )
             assert spec_from_json(json.loads(json.dumps(spec.to_json()))) == spec, "it survives the wire"
             return spec
 
@@ -374,6 +377,14 @@ class TestTheSpec:
 
     def test_once_gives_each_worker_its_fixed_share_as_the_old_launcher_did(self, spec: Callable[..., Spec]) -> None:
         assert spec(RunOptions(once=True, workers=64)).units == PartitionUnits(count=64)
+
+    def test_once_on_several_hosts_gives_each_worker_of_the_fleet_its_share(
+        self, odd_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        two = [PREPARED, LAUNCHED]
+        hosts = Hosts(odd_path, monkeypatch, alpha=list(two), beta=list(two))
+        start_run(hosts.fleet, None, RunOptions(once=True, workers=4), silent)
+        assert [spec.units for spec in hosts.specs.values()] == [PartitionUnits(count=8)] * 2
 
     def test_every_rule_for_verdicts_reaches_the_runner(self, spec: Callable[..., Spec]) -> None:
         assert spec(verdict=ExitCodeConfig(kind="exit-code", success=(0, 2))).verdict == ExitCodeVerdict((0, 2))

@@ -88,3 +88,9 @@ def test_so_many_timeouts_in_a_row_put_a_unit_into_quarantine_and_an_end_in_time
     assert list(knowledge.quarantined) == ["a"]
     knowledge.learn(ended("fail"))
     assert list(knowledge.quarantined) == []
+
+
+def test_what_takes_the_reference_a_second_takes_a_fast_host_less() -> None:
+    knowledge = Knowledge({"a": UnitHistory(2, 8.0, 12.0)}, Limits(timeout_factor=10.0), speed=2.0)
+    assert knowledge.expected_s("a") == 4.0
+    assert knowledge.timeout_s("a") == 60.0

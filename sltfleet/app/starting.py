@@ -87,7 +87,7 @@ def launch(host: Host, spec: Spec, *, replace: bool, share: Share | None = None)
         return _ask(host, script, read_launch)
 
     answer = _replacing(host, attempt, attempt) if replace else attempt()
-    return answer, f"{answer.workers} workers on {answer.units} units"
+    return answer, _summary(answer)
 
 
 def _prepare(host: Host, spec: Spec, *, replace: bool) -> tuple[Prepared, str]:
@@ -111,7 +111,12 @@ def _launch_prepared(host: Host, spec: Spec, share: Share | None, *, replace: bo
         return launch(host, spec, replace=False, share=share)[0]
 
     answer = _replacing(host, attempt, anew) if replace else attempt()
-    return answer, f"{answer.workers} workers on {answer.units} units"
+    return answer, _summary(answer)
+
+
+def _summary(answer: Launched) -> str:
+    share = "" if answer.share_units is None else f"{answer.share_units} of "
+    return f"{answer.workers} workers on {share}{answer.units} units"
 
 
 def _replacing(host: Host, attempt: Callable[[], T], again: Callable[[], T]) -> T:

@@ -42,7 +42,7 @@ class RunSummary:
     units_covered: int
     #: Distinct cases with a verdict.
     cases_covered: int
-    #: When the slowest host was through with its first pass; None where one was not.
+    #: When the slowest host was through with its part of the first pass; None where one was not.
     first_pass_s: float | None
     outcomes: dict[str, int]
 
@@ -58,7 +58,7 @@ def summarize(hosts: Sequence[Utilization], *, units_total: int, units_covered: 
     worker_s = sum(host.workers * host.span_s for host in hosts)
     lifetimes = [worker.lifetime_s for host in hosts for worker in host.per_worker]
     outcomes = sum((Counter(host.outcomes) for host in hosts), Counter[str]())
-    first_passes = [host.first_pass_s for host in hosts]
+    first_passes = [host.first_pass_s for host in hosts if host.share_units != 0]
     verdicts = sum(host.verdicts for host in hosts)
     attempts = sum(host.attempts for host in hosts)
     return RunSummary(

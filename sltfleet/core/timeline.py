@@ -34,6 +34,7 @@ class FinishedAttempt(NamedTuple):
     outcome: str
     cases: int
     cpu_s: float
+    seed: int
 
 
 class UnfinishedAttempt(NamedTuple):
@@ -99,6 +100,8 @@ class Timeline:
     cores: float
     budget_s: float
     units_total: int
+    #: How many of them the first pass has on this host, None for all.
+    share_units: int | None = None
     finished: list[FinishedAttempt] = field(default_factory=list)
     unfinished: list[UnfinishedAttempt] = field(default_factory=list)
     lives: dict[int, WorkerLife] = field(default_factory=dict)
@@ -119,7 +122,11 @@ def timeline_of(events: Iterable[Event]) -> Timeline:
     if not isinstance(first, RunStarted):
         raise ValueError("the journal does not begin with run-started")
     timeline = Timeline(
-        workers=first.workers, cores=first.cores, budget_s=first.budget_s, units_total=len(set(first.units))
+        workers=first.workers,
+        cores=first.cores,
+        budget_s=first.budget_s,
+        units_total=len(set(first.units)),
+        share_units=first.share_units,
     )
     running: dict[int, UnfinishedAttempt] = {}
     ended: set[int] = set()
@@ -152,6 +159,7 @@ def finished_attempt(event: AttemptFinished) -> FinishedAttempt:
         outcome=event.outcome,
         cases=len(event.passed) + len(event.failed),
         cpu_s=event.rusage.user_s + event.rusage.system_s,
+        seed=event.seed,
     )
 
 

@@ -7,7 +7,7 @@ The formulas are those of the design's table of metrics. With N workers and a sp
     host CPU             mean of the samples, weighted by time, over the time that was sampled
     tests' CPU           user and system time of the attempts (wait4) / (cores x S)
     runtime per worker   from its start until it left, at most the budget
-    coverage             units with at least one verdict / all units
+    coverage             units with at least one verdict / all units (shares: `wire.coverage`)
 
 S is the budget, also for a run that ended early of itself (`once`): the budget it did not use is the finding. S is
 the elapsed time where the budget was not to be used up: a run that is still going or was lost, one that a person or
@@ -26,6 +26,7 @@ from statistics import fmean, median
 
 from sltfleet.core.busy import Busy, Gaps, Idle, active_levels, busy_intervals, idle_time, weighted_median
 from sltfleet.core.timeline import Timeline
+from sltfleet.wire.coverage import Coverage
 from sltfleet.wire.outcome import OUTCOMES, VERDICTS
 
 #: Reasons for an end that make the elapsed time, not the budget, the measure.
@@ -71,7 +72,9 @@ class Utilization:
     runner_cpu_s: float
     runner_rss_max_bytes: int
     units_total: int
+    #: Of all units, in whatever pass; `share_units` is how many the first pass has on this host, None for all.
     units_covered: int
+    share_units: int | None
     #: Complete ones.
     passes: int
     #: The makespan of the first pass: when its last unit was over.
@@ -143,7 +146,8 @@ def utilization(timeline: Timeline) -> Utilization:
         runner_cpu_s=timeline.samples.runner_cpu_s,
         runner_rss_max_bytes=timeline.samples.runner_rss_max_bytes,
         units_total=timeline.units_total,
-        units_covered=len({a.unit for a in timeline.finished if a.outcome in VERDICTS}),
+        units_covered=_units_covered(timeline),
+        share_units=timeline.share_units,
         passes=len(timeline.pass_ends),
         first_pass_s=timeline.pass_ends.get(1),
         attempts=len(timeline.finished),
@@ -156,6 +160,14 @@ def utilization(timeline: Timeline) -> Utilization:
         per_worker=_per_worker(timeline, busy),
         problems=tuple(problems),
     )
+
+
+def _units_covered(timeline: Timeline) -> int:
+    coverage = Coverage(timeline.units_total)
+    for attempt in timeline.finished:
+        if attempt.outcome in VERDICTS:
+            coverage.add(attempt.unit, attempt.seed)
+    return coverage.count
 
 
 def _per_worker(timeline: Timeline, busy: dict[int, list[Busy]]) -> tuple[WorkerUtilization, ...]:

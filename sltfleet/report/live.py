@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sltfleet.core.polling import HostStatus
 from sltfleet.report.sanitize import visible
-from sltfleet.report.status_tables import active, problem_lines, status_table, time_left
+from sltfleet.report.status_tables import active, coverage, problem_lines, status_table, time_left
 from sltfleet.report.terminal import is_live, tell, wants_color
 from sltfleet.report.text import percent
 from sltfleet.wire.state import RUNNING as PHASE_RUNNING
@@ -76,11 +76,12 @@ def plain_line(status: HostStatus) -> str:
         problem = f" ({visible(status.problem)})" if status.problem else ""
         return f"{visible(status.host)}: {status.condition}{problem}"
     left = time_left(status)
+    covered, total = coverage(state)
     end = "" if left == "-" else f", {left} left" if state.phase == PHASE_RUNNING else f", reason: {left}"
     return (
         f"{visible(status.host)}: {status.condition}, {active(status)}/{state.workers} active, "
         f"occupancy {percent(state.occupancy)}, pass {state.pass_number}, "
-        f"{state.units_covered}/{state.units_total} units, {state.attempts} attempts, {len(state.failing)} failing{end}"
+        f"{covered}/{total} units, {state.attempts} attempts, {len(state.failing)} failing{end}"
     )
 
 

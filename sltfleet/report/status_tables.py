@@ -32,6 +32,8 @@ _NUMBER_KEYS = (
     "pass",
     "units_total",
     "units_covered",
+    "share_total",
+    "share_covered",
     "attempts",
     "outcomes",
     "cases_passed",
@@ -120,6 +122,13 @@ def active(status: HostStatus) -> int:
     return 0 if status.state is None or status.condition == LOST else status.state.active
 
 
+def coverage(state: State) -> tuple[int, int]:
+    """Return how many units are covered, of how many: of this host's share where the hosts share the first pass."""
+    if state.share_total is None:
+        return state.units_covered, state.units_total
+    return state.share_covered, state.share_total
+
+
 def time_left(status: HostStatus) -> str:
     """Return how long the run still lasts, or why it has ended; "-" where nobody can say."""
     state = status.state
@@ -144,7 +153,7 @@ def _row(status: HostStatus) -> tuple[str, ...]:
         percent(state.occupancy),
         cpu,
         str(state.pass_number),
-        f"{state.units_covered}/{state.units_total}",
+        "{}/{}".format(*coverage(state)),
         str(state.attempts),
         str(state.cases_passed + state.cases_failed),
         _failing(len(state.failing)),
@@ -164,12 +173,19 @@ def _fleet_row(statuses: Sequence[HostStatus]) -> tuple[str, ...]:
         percent(min(1.0, sum(state.busy_s for state in states) / span_s)) if span_s > 0 else "-",
         f"{sum(cpus) / len(cpus):.0f} %" if cpus else "-",
         str(min((state.pass_number for state in states), default="-")),
-        f"{sum(state.units_covered for state in states)}/{sum(state.units_total for state in states)}",
+        "{}/{}".format(*_fleet_coverage(states)),
         str(sum(state.attempts for state in states)),
         str(sum(state.cases_passed + state.cases_failed for state in states)),
         _failing(len(failing)),
         _fleet_time_left(statuses),
     )
+
+
+def _fleet_coverage(states: Sequence[State]) -> tuple[int, int]:
+    """The sums over the hosts, of no less than the whole list: a host of which nothing is known has its share, too."""
+    shares = [coverage(state) for state in states]
+    total = max([sum(total for _, total in shares), *(state.units_total for state in states)])
+    return sum(covered for covered, _ in shares), total
 
 
 def _fleet_time_left(statuses: Sequence[HostStatus]) -> str:
@@ -210,6 +226,8 @@ def _numbers(state: State) -> dict[str, object]:
         "pass": state.pass_number,
         "units_total": state.units_total,
         "units_covered": state.units_covered,
+        "share_total": state.share_total,
+        "share_covered": None if state.share_total is None else state.share_covered,
         "attempts": state.attempts,
         "outcomes": {outcome: state.outcomes[outcome] for outcome in OUTCOMES if state.outcomes.get(outcome)},
         "cases_passed": state.cases_passed,

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sltfleet.results.database import from_sql, to_sql, translated
-from sltfleet.results.model import Flaky, FlakyFailure, is_share
+from sltfleet.results.model import Flaky, FlakyFailure
 from sltfleet.results.store import Store
+from sltfleet.wire.coverage import is_share
 from sltfleet.wire.outcome import BAD, CUT, INFRA, PASS
 
 #: For so many of the flaky the circumstances are looked up, of so many failing attempts each.

@@ -18,7 +18,7 @@ from sltfleet.core.errors import RunError
 from sltfleet.results.folder import make_state_folder
 
 #: In the file's `user_version`. Grows with every change of the tables.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 #: How long to wait for another controller's transaction: one import step takes about a second.
 BUSY_TIMEOUT_S = 60.0
@@ -33,7 +33,7 @@ CREATE TABLE hosts (
     memory_bytes INTEGER NOT NULL, budget_s REAL NOT NULL, seed INTEGER NOT NULL, once INTEGER NOT NULL,
     build_digest NOT NULL, commit_id NOT NULL, dirty_digest NOT NULL, toolchain NOT NULL, sltfleet_version NOT NULL,
     journal_head BLOB NOT NULL, journal_offset INTEGER NOT NULL, damage NOT NULL DEFAULT '',
-    last_s REAL NOT NULL DEFAULT 0, reason,
+    last_s REAL NOT NULL DEFAULT 0, reason, share_units INTEGER,
     sample_count INTEGER NOT NULL DEFAULT 0, sampled_s REAL NOT NULL DEFAULT 0, cpu_percent_s REAL NOT NULL DEFAULT 0,
     cpu_max_percent REAL NOT NULL DEFAULT 0, memory_min_bytes INTEGER, runner_rss_max_bytes INTEGER NOT NULL DEFAULT 0,
     runner_cpu_s REAL NOT NULL DEFAULT 0, sample_last_t REAL NOT NULL DEFAULT 0,

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from sltfleet.core.summary import RunSummary
 from sltfleet.core.utilization import Utilization
-
-_SHARE = re.compile(r"[0-9]+/[0-9]+\Z")
-
-
-def is_share(unit: str) -> bool:
-    """Whether a unit is a share (`K/N`) of a suite: what is in it changes with the seed of each pass."""
-    return _SHARE.match(unit) is not None
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from sltfleet.core.utilization import Utilization, utilization
 from sltfleet.results.attempts import explained
 from sltfleet.results.causes import causes
 from sltfleet.results.database import from_sql
-from sltfleet.results.model import FailingCase, Flaky, HostRun, RunReport, SlowUnit, is_share
+from sltfleet.results.model import FailingCase, Flaky, HostRun, RunReport, SlowUnit
 from sltfleet.results.rows import read_samples
 from sltfleet.results.store import Store
+from sltfleet.wire.coverage import Coverage, is_share
 from sltfleet.wire.outcome import BAD, PASS, VERDICTS
 
 #: So many of the slowest units are worth a line.
@@ -98,13 +99,13 @@ def host_utilization(store: Store, host_id: int) -> Utilization:
 def timeline(store: Store, host_id: int) -> Timeline:
     """Return the timeline of a run on one host, the same as `core.timeline.timeline_of` makes of its journal."""
     ask = store.connection.execute
-    workers, cores, budget_s, last_s, reason, units = ask(
-        "SELECT workers, cores, budget_s, last_s, reason, (SELECT COUNT(*) FROM host_units WHERE host_id = hosts.id) "
-        "FROM hosts WHERE id = ?",
+    workers, cores, budget_s, last_s, reason, share_units, units = ask(
+        "SELECT workers, cores, budget_s, last_s, reason, share_units, "
+        "(SELECT COUNT(*) FROM host_units WHERE host_id = hosts.id) FROM hosts WHERE id = ?",
         (host_id,),
     ).fetchone()
     attempts = ask(
-        "SELECT attempt, worker, name, start_s, end_s, outcome, cases_passed + cases_failed, cpu_s "
+        "SELECT attempt, worker, name, start_s, end_s, outcome, cases_passed + cases_failed, cpu_s, seed "
         "FROM attempts JOIN names ON names.id = unit_id WHERE host_id = ? ORDER BY COALESCE(end_s, start_s), attempt",
         (host_id,),
     ).fetchall()
@@ -115,6 +116,7 @@ def timeline(store: Store, host_id: int) -> Timeline:
         cores=cores,
         budget_s=budget_s,
         units_total=units,
+        share_units=share_units,
         finished=[FinishedAttempt(a[0], a[1], from_sql(a[2]), *a[3:]) for a in attempts if a[5] is not None],
         unfinished=[UnfinishedAttempt(a[0], a[1], from_sql(a[2]), a[3]) for a in attempts if a[5] is None],
         lives={worker: WorkerLife(start_s, stop_s) for worker, start_s, stop_s in lives},
@@ -238,16 +240,19 @@ def _coverage(store: Store, run_id: str) -> tuple[int, int, int]:
     ask = store.connection.execute
     of_run = "(SELECT id FROM hosts WHERE run_id = ?1)"
     (total,) = ask(f"SELECT COUNT(DISTINCT unit_id) FROM host_units WHERE host_id IN {of_run}", (run_id,)).fetchone()
-    (covered,) = ask(
-        f"SELECT COUNT(DISTINCT unit_id) FROM attempts WHERE outcome IN {_words(VERDICTS)} AND host_id IN {of_run}",
+    coverage = Coverage(total)
+    for name, seed in ask(
+        "SELECT DISTINCT name, seed FROM attempts JOIN names ON names.id = unit_id "
+        f"WHERE outcome IN {_words(VERDICTS)} AND host_id IN {of_run}",
         (run_id,),
-    ).fetchone()
+    ):
+        coverage.add(from_sql(name), seed)
     (cases,) = ask(
         f"SELECT COUNT(*) FROM (SELECT case_id FROM failures WHERE host_id IN {of_run} "
         f"UNION SELECT case_id FROM case_passes WHERE host_id IN {of_run})",
         (run_id,),
     ).fetchone()
-    return total, covered, cases
+    return total, coverage.count, cases
 
 
 def _notes(store: Store, host_id: int) -> tuple[str, ...]:

@@ -54,11 +54,13 @@ def insert_host(connection: sqlite3.Connection, run_id: str, host: str, head: by
         *(to_sql(text) for text in (started.build_digest, started.commit, started.dirty_digest, started.toolchain)),
         to_sql(started.sltfleet_version),
         head,
+        started.share_units,
     )
     cursor = connection.execute(
         "INSERT INTO hosts (run_id, host, project, suite, wall_s, workers, cores, memory_bytes, budget_s, seed, once, "
-        "build_digest, commit_id, dirty_digest, toolchain, sltfleet_version, journal_head, journal_offset) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+        "build_digest, commit_id, dirty_digest, toolchain, sltfleet_version, journal_head, share_units, "
+        "journal_offset) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
         row,
     )
     host_id = cursor.lastrowid

@@ -79,7 +79,7 @@ class Dispatcher:
         #: Workers for whose next attempt there is no memory.
         self._waiting: Set[int] = set()
         self.phase: Phase = Live()
-        self.tally = Tally()
+        self.tally = Tally(config.units, scheduler.shard)
         self.sample: Optional[SampleTaken] = None
         #: Why attempts cannot be started at the moment, "" where they can.
         self.trouble = ""
@@ -352,7 +352,8 @@ class Dispatcher:
         return [records.quarantine(unit, self.knowledge.timeouts(unit), finished.t)] if before != after else []
 
     def _passes_over(self, numbers: Tuple[int, ...], now: float) -> List[Action]:
-        return [Record(wire.PassFinished(t=now, pass_number=number, units=self._config.units)) for number in numbers]
+        sizes = ((number, self._scheduler.size_of(number)) for number in numbers)
+        return [Record(wire.PassFinished(t=now, pass_number=number, units=size)) for number, size in sizes]
 
     def _leave(self, slot: Slot, reason: str, now: float) -> List[Action]:
         slot.state = st.Left()

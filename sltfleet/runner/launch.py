@@ -68,6 +68,7 @@ def _start(spec: Spec, paths: RunPaths, units: int, archive: str) -> Union[Launc
                 run_id=spec.run_id,
                 workers=spec.workers,
                 units=units,
+                share_units=state.share_total,
                 python=".".join(str(part) for part in sys.version_info[:3]),
             )
         if exit_code is not None:

@@ -109,12 +109,15 @@ class Loop:
         self._finished = False
         self._more_to_reap = False
 
-    def run(self, notes: Tuple[str, ...], cores: float, memory_bytes: int) -> None:
-        """Run until the dispatcher says that it is over. Raises whatever goes wrong in the runner itself."""
+    def run(self, notes: Tuple[str, ...], cores: float, memory_bytes: int, members: int = 1) -> None:
+        """Run until the dispatcher says that it is over; the run has so many hosts.
+
+        Raises whatever goes wrong in the runner itself.
+        """
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         self._zero = time.monotonic()
         self._next_sample, self._next_state = SAMPLE_EVERY_S, 0.0
-        self._reporter.started(cores, memory_bytes, notes)
+        self._reporter.started(cores, memory_bytes, notes, members)
         try:
             self._check_memory(0.0)
             self._handle(Begin(), 0.0)

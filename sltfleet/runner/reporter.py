@@ -42,10 +42,10 @@ class Reporter:
         #: What is wrong at the moment, by what it is about; "" where all is well.
         self.troubles: Dict[str, str] = {}
 
-    def started(self, cores: float, memory_bytes: int, notes: Tuple[str, ...]) -> None:
-        """The run begins now."""
+    def started(self, cores: float, memory_bytes: int, notes: Tuple[str, ...], members: int = 1) -> None:
+        """The run begins now, on so many hosts."""
         self._started_wall_s = time.time()
-        self.record(self._run_started(cores, memory_bytes))
+        self.record(self._run_started(cores, memory_bytes, members))
         for note in notes:
             self.record(wire.Note(t=0.0, text=note))
 
@@ -101,7 +101,7 @@ class Reporter:
         )
         return json.dumps(state.to_json(), separators=(",", ":")).encode("ascii") + b"\n"
 
-    def _run_started(self, cores: float, memory_bytes: int) -> wire.RunStarted:
+    def _run_started(self, cores: float, memory_bytes: int, members: int) -> wire.RunStarted:
         spec = self._spec
         return wire.RunStarted(
             t=0.0,
@@ -123,4 +123,6 @@ class Reporter:
             cores=cores,
             memory_bytes=memory_bytes,
             sltfleet_version=spec.sltfleet_version,
+            members=members,
+            share_units=self._dispatcher.tally.share_total,
         )

@@ -63,7 +63,7 @@ def run(run_dir: str) -> int:
     loop = Loop(spec, paths, identity, units, dispatcher, environment)
     gc.collect()
     gc.freeze()  # what is here now stays: the collector need not look at it again while workers wait
-    loop.run(notes, sampler.cores(), memory_bytes)
+    loop.run(notes, sampler.cores(), memory_bytes, len(share.members) if share else 1)
     os.close(lock)
     return 0
 

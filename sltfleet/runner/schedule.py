@@ -64,6 +64,13 @@ class Scheduler(Protocol):
     """What the dispatcher asks of a schedule."""
 
     @property
+    def shard(self) -> Optional[Sequence[str]]:
+        """The units of the first pass that are this host's, None for all."""
+
+    def size_of(self, pass_number: int) -> int:
+        """How many units a pass that was opened has on this host."""
+
+    @property
     def pass_number(self) -> int:
         """The newest pass of which a unit was handed out, from 1."""
 
@@ -124,6 +131,8 @@ class PassScheduler:
         self._limit = passes
         #: The passes that are not complete, by number, and the number of the newest one ever opened.
         self._open: Dict[int, Pass] = {}
+        #: How many units each of them has, and the newest of those before.
+        self._sizes: Dict[int, int] = {}
         self._newest = progress.newest
         #: The oldest pass that may have pending units.
         self._front = 1
@@ -146,6 +155,13 @@ class PassScheduler:
             self._open_pass(number, self._without_quarantine(self._units_of(number), number), over=over)
         if not self._shard and not self._newest:
             self._newest = 1  # more hosts than units
+
+    @property
+    def shard(self) -> Optional[Sequence[str]]:
+        return self._shard if len(self._shard) < len(self._units) else None
+
+    def size_of(self, pass_number: int) -> int:
+        return self._sizes.get(pass_number, 0)
 
     @property
     def pass_number(self) -> int:
@@ -303,6 +319,7 @@ class PassScheduler:
             order = [Entry(unit) for unit in first_order(units, self._knowledge, seed)]
         else:
             order = later_order(units, self._knowledge, seed, weight)
+        self._sizes = {number: len(units), **{one: self._sizes[one] for one in self._open}}
         order = [entry for entry in order if entry.unit not in over]
         if number == 2 and len(self._shard) < len(self._units):
             own = frozenset(self._shard)

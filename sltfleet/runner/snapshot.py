@@ -52,6 +52,8 @@ def make_state(
         last_finish_s=tally.last_finish_s,
         trouble=trouble,
         worker_states=workers,
+        share_total=tally.share_total,
+        share_covered=tally.share_covered,
         quarantined=tuple(dispatcher.knowledge.quarantined)[:MAX_FAILING],
     )
 

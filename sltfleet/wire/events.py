@@ -73,6 +73,9 @@ class RunStarted:
     cores: float
     memory_bytes: int
     sltfleet_version: str
+    #: How many hosts share the units of the first pass, and how many of them are this host's; None: all.
+    members: int = 1
+    share_units: Optional[int] = None
     format: int = FORMAT_VERSION
 
 
@@ -130,7 +133,10 @@ class AttemptFinished:
 
 @dataclass(frozen=True)
 class PassFinished:
-    """Every unit of a pass has been attempted. Workers may be in later passes long since."""
+    """Every unit of a pass has been attempted. Workers may be in later passes long since.
+
+    `units`: how many this pass had on this host: of a share those, and without what was in quarantine.
+    """
 
     kind: ClassVar[str] = "pass-finished"
     t: float

@@ -40,6 +40,8 @@ class Launched:
     workers: int
     units: int
     python: str
+    #: How many units of the first pass are this host's, None for all.
+    share_units: Optional[int] = None
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class State:
     memory_available_bytes: Optional[int]
     pass_number: int
     units_total: int
-    #: Units with at least one verdict.
+    #: Units with at least one verdict; of shares `K/N` see `sltfleet.wire.coverage`.
     units_covered: int
     attempts: int
     outcomes: Dict[str, int]
@@ -91,6 +91,9 @@ class State:
     worker_states: Tuple[WorkerState, ...] = field(default_factory=tuple)
     #: Units that time out again and again, and are run rarely; at most 100 of them.
     quarantined: Tuple[str, ...] = ()
+    #: Where hosts share the first pass: how many units of it are this host's (None: all), and have a verdict.
+    share_total: Optional[int] = None
+    share_covered: int = 0
     format: int = FORMAT_VERSION
 
     @property

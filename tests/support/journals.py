@@ -41,6 +41,7 @@ class JournalBuilder:
         cores: float = 2.0,
         build_digest: str = "b0",
         once: bool = False,
+        share_units: int | None = None,
         project: str = "demo",
         suite: str = "slt",
     ) -> None:
@@ -65,15 +66,16 @@ class JournalBuilder:
                 cores=cores,
                 memory_bytes=8 << 30,
                 sltfleet_version="0.1.0",
+                share_units=share_units,
             )
         ]
         self.events += [WorkerStarted(t=0.0, worker=worker) for worker in range(workers)]
         self._attempts = 0
 
-    def start(self, worker: int, unit: str, at_s: float, pass_number: int = 1) -> int:
+    def start(self, worker: int, unit: str, at_s: float, pass_number: int = 1, seed: int = 7) -> int:
         """Add an attempt's start and return its number."""
         self._attempts += 1
-        self.events.append(AttemptStarted(at_s, self._attempts, unit, worker, pass_number, 7, 1000 + self._attempts))
+        self.events.append(AttemptStarted(at_s, self._attempts, unit, worker, pass_number, seed, 1000 + self._attempts))
         return self._attempts
 
     def attempt(
@@ -88,11 +90,12 @@ class JournalBuilder:
         failed: tuple[tuple[str, str], ...] | None = None,
         message: str = "",
         pass_number: int = 1,
+        seed: int = 7,
         cpu_s: float = 0.0,
         output: str = "",
     ) -> JournalBuilder:
         """Add an attempt with its end. Without `passed` and `failed` the unit is the only case."""
-        number = self.start(worker, unit, start_s, pass_number)
+        number = self.start(worker, unit, start_s, pass_number, seed)
         if passed is None:
             passed = (unit,) if outcome == PASS else ()
         if failed is None:
@@ -104,7 +107,7 @@ class JournalBuilder:
                 unit=unit,
                 worker=worker,
                 pass_number=pass_number,
-                seed=7,
+                seed=seed,
                 outcome=outcome,
                 duration_s=end_s - start_s,
                 exit_code=0 if outcome == PASS else 1,

@@ -43,3 +43,9 @@ def test_the_first_pass_is_over_when_the_slowest_host_is_through() -> None:
 def test_a_run_without_hosts_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one host"):
         summarize([], units_total=0, units_covered=0, cases_covered=0)
+
+
+def test_a_host_that_has_no_unit_of_the_first_pass_does_not_hold_it_up() -> None:
+    busy = JournalBuilder(share_units=2).attempt(0, "a.test", 0, 1).pass_end(1, 30)
+    spare = JournalBuilder(share_units=0).attempt(0, "a.test", 0, 1, pass_number=2)
+    assert summary(busy, spare).first_pass_s == 30

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 import pytest
 
 from sltfleet.core.errors import ConnectError
 from sltfleet.core.polling import DONE, IDLE, LOST, RUNNING, STALLED, STOPPED, UNREACHABLE, HostStatus
+from sltfleet.report.live import plain_line
 from sltfleet.report.status_tables import (
     bad_attempts,
     problem_lines,
@@ -15,7 +17,7 @@ from sltfleet.report.status_tables import (
     time_left,
     worker_table,
 )
-from sltfleet.wire.state import FINISHED, STOPPING, WorkerState
+from sltfleet.wire.state import FINISHED, STOPPING, State, WorkerState
 from tests.support.golden import check_golden
 from tests.support.states import RUN_ID, make_state
 
@@ -118,6 +120,32 @@ class TestWorkers:
 
     def test_without_a_state_there_is_no_table(self) -> None:
         assert worker_table(HostStatus("h", IDLE)) == ""
+
+
+class TestShares:
+    def share(self, total: int, covered: int, **changes: Any) -> State:
+        return make_state(units_total=30, units_covered=25, share_total=total, share_covered=covered, **changes)
+
+    def covered(self, *statuses: HostStatus) -> list[str]:
+        header, _, *rows = plain(status_table(statuses)).splitlines()
+        end = header.index("covered") + len("covered")
+        return [row[:end].split()[-1] for row in rows]
+
+    def test_coverage_is_told_of_each_host_s_share_and_of_all_of_them_together(self) -> None:
+        alpha = HostStatus("alpha", RUNNING, RUN_ID, self.share(20, 12))
+        beta = HostStatus("beta", LOST, RUN_ID, self.share(10, 3))
+        assert self.covered(alpha, beta) == ["12/20", "3/10", "15/30"]
+
+    def test_the_share_of_a_host_of_which_nothing_is_known_is_not_covered(self) -> None:
+        alpha = HostStatus("alpha", RUNNING, RUN_ID, self.share(20, 20))
+        away = HostStatus("away", UNREACHABLE, problem="cannot connect")
+        assert self.covered(alpha, away) == ["20/20", "-", "20/30"]
+
+    def test_a_host_that_has_nothing_of_the_first_pass_says_so(self) -> None:
+        shares = {"a": (30, 9), "b": (0, 0)}
+        statuses = [HostStatus(name, RUNNING, RUN_ID, self.share(*share)) for name, share in shares.items()]
+        assert self.covered(*statuses) == ["9/30", "0/0", "9/30"]
+        assert ", 0/0 units" in plain_line(statuses[1])
 
 
 class TestJson:

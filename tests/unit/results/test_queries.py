@@ -106,6 +106,20 @@ def test_coverage_counts_each_unit_and_case_of_all_hosts_once(store: Store, path
     assert (summary.units_total, summary.units_covered, summary.cases_covered, summary.hosts) == (3, 2, 2, 2)
 
 
+def test_shares_of_different_seeds_do_not_cover_a_suite_together(store: Store, paths: LocalPaths) -> None:
+    units = ("0/3", "1/3", "2/3")
+    alpha = JournalBuilder(host="alpha", units=units, share_units=2).attempt(0, "0/3", 0, 1, seed=7)
+    alpha.attempt(0, "1/3", 1, 2, seed=8, pass_number=2).attempt(0, "2/3", 2, 3, seed=8, pass_number=2)
+    beta = JournalBuilder(host="beta", units=units, share_units=1).attempt(0, "2/3", 0, 1, seed=7)
+    beta.attempt(0, "1/3", 1, 2, seed=9, pass_number=2)
+    imported(store, paths, alpha, beta)
+    report = run_report(store, RUN_ID)
+    # Of the first pass, which both have with one seed: 0/3 and 2/3; of alpha's second pass: 1/3 and 2/3.
+    assert (report.summary.units_total, report.summary.units_covered) == (3, 2)
+    assert [run.utilization.units_covered for run in report.hosts] == [2, 1]
+    assert [run.utilization.share_units for run in report.hosts] == [2, 1]
+
+
 def test_notes_and_attempts_without_an_end_are_told_per_host(store: Store, paths: LocalPaths) -> None:
     journal = JournalBuilder()
     journal.start(0, "a.test", 1)

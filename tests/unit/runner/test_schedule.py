@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sltfleet.runner.knowledge import Knowledge
 from sltfleet.runner.passes import Progress, first_order, seed_of_pass
 from sltfleet.runner.schedule import START_TRIES, Assignment, PassScheduler
-from sltfleet.wire.spec import UnitHistory
+from sltfleet.wire.spec import Limits, UnitHistory
 
 UNITS = st.lists(st.text("abc/", min_size=1, max_size=4), min_size=1, max_size=12, unique=True)
 SEEDS = st.integers(0, 2**64 - 1)
@@ -211,3 +211,14 @@ def test_a_schedule_that_goes_on_hands_out_what_was_left(units: list[str], seed:
     rest = 2 * len(units)
     assert drain(resumed, rest) == drain(whole, rest)
     assert resumed.passes_finished == whole.passes_finished
+
+
+def test_a_pass_is_as_large_as_what_it_has_on_this_host() -> None:
+    knowledge = Knowledge({"hung": UnitHistory(0, 9.0, timeouts=3)}, Limits())
+    scheduler = PassScheduler(["a", "b", "c", "hung"], 1, knowledge, shard=["a", "hung"])
+    sizes = {}
+    for _ in range(8):
+        assignment = take(scheduler)
+        sizes.update({number: scheduler.size_of(number) for number in scheduler.finished(assignment)})
+    assert tuple(scheduler.shard or ()) == ("a", "hung")
+    assert sizes == {1: 2, 2: 3, 3: 3}

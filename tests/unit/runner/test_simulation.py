@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import random
 import time
 from collections import Counter
@@ -33,7 +34,10 @@ class Done:
 
 @dataclass
 class Simulation:
-    """A run of `workers` over units that always take the same time, within a budget."""
+    """A run of `workers` over units that always take the same time, within a budget.
+
+    On one of several hosts `shard` is its part of the first pass; what runs when it dies is lost.
+    """
 
     durations: dict[str, float]
     workers: int
@@ -46,9 +50,15 @@ class Simulation:
     #: (time, worker): it got nothing to do although the budget was not over.
     idle: list[tuple[float, int]] = field(default_factory=list)
     pass_ends: dict[int, float] = field(default_factory=dict)
+    shard: list[str] | None = None
+    salt: str = ""
+    dies_at_s: float = math.inf
 
     def run(self) -> Simulation:
-        scheduler = PassScheduler(list(self.durations), self.seed, self.knowledge, self.passes)
+        scheduler = PassScheduler(
+            list(self.durations), self.seed, self.knowledge, self.passes, shard=self.shard, salt=self.salt
+        )
+        end_s = min(self.budget_s, self.dies_at_s)
         running: list[tuple[float, int, float, Assignment]] = []
         now = 0.0
         free = list(range(self.workers))
@@ -56,11 +66,10 @@ class Simulation:
             for worker in free:
                 choice = scheduler.next_unit(worker, now, self.budget_s - now)
                 if isinstance(choice, Assignment):
-                    end_s = now + self.durations[choice.unit]
-                    heapq.heappush(running, (end_s, worker, now, choice))
+                    heapq.heappush(running, (now + self.durations[choice.unit], worker, now, choice))
                 else:
                     self.idle.append((now, worker))
-            if not running or running[0][0] >= self.budget_s:
+            if not running or running[0][0] >= end_s:
                 break
             now, worker, start_s, assignment = heapq.heappop(running)
             self.done.append(Done(assignment, worker, start_s, now))
@@ -68,7 +77,7 @@ class Simulation:
             for number in scheduler.finished(assignment):
                 self.pass_ends[number] = now
             free = [worker]
-        self.done += [Done(a, worker, start_s, self.budget_s, cut=True) for _, worker, start_s, a in running]
+        self.done += [Done(a, worker, start_s, end_s, cut=True) for _, worker, start_s, a in running]
         return self
 
     def _event(self, assignment: Assignment, now: float, duration_s: float) -> wire.AttemptFinished:

@@ -109,6 +109,18 @@ class LoopbackFleet:
         sshd = self._servers[alias].sshd
         return sshd.drop_sessions() if sshd else 0
 
+    def stop(self, alias: str) -> None:
+        """Let a host be out of reach: its sshd and its sessions end, and nothing listens there any more."""
+        sshd = self._servers[alias].sshd
+        if sshd:
+            sshd.stop()
+
+    def start(self, alias: str) -> None:
+        """Let a host that was stopped be in reach again, at the same address. Raises FleetError."""
+        folder = self._servers[alias].folder
+        sshd = self._servers[alias].sshd = Sshd(find_sshd(), folder / "sshd_config", folder / "sshd.log")
+        sshd.wait_until_up()
+
     def __enter__(self) -> LoopbackFleet:
         if self._temporary:
             self.folder = Path(tempfile.mkdtemp(prefix="sltfleet-loopback-")).resolve()

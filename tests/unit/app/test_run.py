@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from sltfleet.app import run as run_module
+from sltfleet.app.archive import runner_archive
+from sltfleet.app.clean import execute_hosts, plan_hosts
 from sltfleet.app.fleet import Fleet, HostResults
 from sltfleet.app.progress import ProgressEvent, Warned, silent
 from sltfleet.app.run import RunOptions, make_spec, start_run
 from sltfleet.app.runs import load_run
+from sltfleet.app.status import poll_host
 from sltfleet.app.stop import stop_host
 from sltfleet.config.model import (
     BuildConfig,
@@ -28,7 +31,11 @@ from sltfleet.config.model import (
     TimeoutConfig,
 )
 from sltfleet.core.building import BuiltSuite
+from sltfleet.core.cleaning import CleanRequest
 from sltfleet.core.errors import ActiveRunError, BuildError, ConnectError, RunError, UsageError
+from sltfleet.core.launching import prepare_script, read_prepare
+from sltfleet.core.paths import MARKER_NAME
+from sltfleet.core.polling import IDLE
 from sltfleet.core.revision import Revision
 from sltfleet.core.runid import is_run_id
 from sltfleet.core.shell import Script
@@ -336,6 +343,25 @@ def test_a_real_runner_is_replaced_by_another_one(real_fleet: Fleet) -> None:
     assert list(second.launched.values) == ["alpha"], second.launched.errors
     runs = Path(real_fleet.hosts[0].paths.runs)
     assert sorted(path.name for path in runs.iterdir()) == sorted([first.run_id, second.run_id])
+
+
+def test_what_was_prepared_and_never_launched_is_no_run_and_can_be_cleaned(real_fleet: Fleet) -> None:
+    (host,) = real_fleet.hosts
+    folder = Path(host.paths.project_dir)
+    (folder / MARKER_NAME).write_text(PROJECT)
+    built = replace(built_on("alpha", folder), digest=hashlib.sha256(b"#!/bin/sh\nexec sleep 60\n").hexdigest())
+    spec = make_spec(RUN_ID, host, suite_with(), built, RunOptions(), 7)
+    archive = runner_archive()
+    text = json.dumps(spec.to_json()).encode()
+    script = prepare_script(host.paths, RUN_ID, (archive.name, archive.sha256, archive.data), text)
+    result = host.transport.run(script, timeout_s=60.0)
+    assert read_prepare(result.exit_code, result.stdout, result.stderr).units == 40
+    assert Path(host.paths.run(RUN_ID), "tree").is_dir()
+    assert [poll_host(host, run_id).condition for run_id in (None, RUN_ID)] == [IDLE, IDLE]
+    cleaned = plan_hosts(real_fleet, CleanRequest(keep=0), silent)
+    assert [deletion.name for deletion in cleaned.values["alpha"].deletions] == [f"runs/{RUN_ID}"]
+    execute_hosts(real_fleet, cleaned.values, silent)
+    assert not Path(host.paths.run(RUN_ID)).exists()
 
 
 class TestTheSpec:

@@ -170,6 +170,8 @@ def _check_started(event: RunStarted) -> None:
         raise DecodeError("workers", f"{event.workers} is not from 1 to {MAX_WORKERS}")
     if not 0 < event.budget_s <= MAX_SECONDS or not 0 <= event.cores <= MAX_WORKERS:
         raise DecodeError("budget_s", "budget or cores are out of range")
+    if not 0 <= (event.share_units or 0) <= len(event.units):
+        raise DecodeError("share_units", f"{event.share_units} is no part of {len(event.units)} units")
 
 
 def _open(path: Path) -> IO[bytes]:

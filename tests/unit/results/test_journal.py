@@ -87,6 +87,8 @@ def test_a_journal_that_grows_is_read_on_from_where_the_torn_line_began(tmp_path
         ({"workers": 0}, "workers"),
         ({"budget_s": -1.0}, "budget"),
         ({"seed": 2**70}, "too large"),
+        ({"share_units": -1}, "share_units"),
+        ({"share_units": 3}, "no part of 2 units"),
         ({"t": -1.0}, "clock"),
         ({"format": 99}, "newer sltfleet"),
         ({"units": "a.test"}, "expected a list"),

@@ -381,6 +381,11 @@ class SuiteConfig(Strict):
         kind = units.get("kind") if isinstance(units, dict) else getattr(units, "kind", None)
         return {**values, "verdict": {"kind": "libtest"}} if kind == "libtest" else values
 
+    @property
+    def needs_cargo(self) -> bool:
+        """Whether cargo builds it: it names a test target, or has every test as a unit."""
+        return self.build.test is not None or self.units.kind == "libtest"
+
 
 class FleetConfig(Strict):
     """A project, the hosts of its fleet and the suites that they run."""

@@ -29,10 +29,8 @@ from sltfleet.core.syncing import (
     SyncRecord,
     incomplete_note,
     next_content_id,
-    parse_whole_sync,
     record_from_json,
     record_script,
-    whole_sync_script,
 )
 from sltfleet.transport.rsync import RsyncResult
 from sltfleet.transport.worktree import check_patterns, select_files
@@ -77,15 +75,6 @@ def sync(
             return fleet.each_host("syncing", lambda host: _sync_host(host, job, dry_run=dry_run), listener)
         finally:
             stop.set()
-
-
-def require_whole_sync(host: Host) -> SyncRecord:
-    """Return the record of the host's last sync.
-
-    Raises SyncError where there was none or it was interrupted, HostError.
-    """
-    answer = host.transport.run(whole_sync_script(host.paths), timeout_s=SCRIPT_TIMEOUT_S)
-    return parse_whole_sync(answer.exit_code, answer.stdout, answer.stderr)
 
 
 @contextlib.contextmanager

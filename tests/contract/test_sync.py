@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from sltfleet.app.progress import TransferProgress, silent
-from sltfleet.app.sync import require_whole_sync, sync
+from sltfleet.app.sync import sync
 from sltfleet.core.errors import RefusedError, SyncError
+from sltfleet.core.syncing import record_from_json
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
 from tests.support.fleets import Recorder, local_hosts, opened
 from tests.support.hosts import NOISE
@@ -55,12 +56,11 @@ def test_every_file_arrives_under_its_own_name_and_the_folder_is_marked(
         recorder = Recorder()
         results = sync(fleet, recorder)
         assert not results.errors
-        record = require_whole_sync(fleet.hosts[0])
     synced = results.values[kind]
     assert files_of(root / "sample" / "repo") == {*ODD_FILES, "run.sh"}
     assert synced.repo == str(root / "sample" / "repo")
     assert synced.files == synced.transferred == len(ODD_FILES) + 1
-    assert synced.record == record
+    assert synced.record == record_from_json((root / "sample" / "sync.json").read_text())
     assert (root / "sample" / ".sltfleet-project").read_text() == "sample\n"
     assert (root / "sample").stat().st_mode & 0o777 == 0o700
     assert (root / "sample" / "repo" / "run.sh").stat().st_mode & 0o777 == 0o755

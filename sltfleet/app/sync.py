@@ -19,6 +19,7 @@ from sltfleet.app.progress import Listener
 from sltfleet.app.revision import read_revision
 from sltfleet.app.sync_transfer import SyncJob, plan, transfer_and_delete
 from sltfleet.core.errors import SyncError
+from sltfleet.core.gitignore import parse_patterns
 from sltfleet.core.project_dir import ProjectDir, look_script, parse_project_dir, prepare_failure, prepare_script
 from sltfleet.core.rsync import QUIET_LIMIT_S, Stats
 from sltfleet.core.rsync_failures import no_rsync_there
@@ -33,7 +34,7 @@ from sltfleet.core.syncing import (
     record_script,
 )
 from sltfleet.transport.rsync import RsyncResult
-from sltfleet.transport.worktree import check_patterns, select_files
+from sltfleet.transport.worktree import select_files
 
 #: Scripts that only look or write a small file; connecting included.
 SCRIPT_TIMEOUT_S = 60.0
@@ -57,7 +58,10 @@ def sync(
     """
     config = fleet.loaded.config.sync
     repo = fleet.loaded.repo
-    include, exclude = check_patterns("sync.include", config.include), check_patterns("sync.exclude", config.exclude)
+    include, exclude = (
+        tuple(pattern for text in texts for pattern in parse_patterns(text))
+        for texts in (config.include, config.exclude)
+    )
     selection = select_files(repo, gitignore=config.gitignore, include=config.include, exclude=config.exclude)
     stop = threading.Event()
     with _rules_file(filter_rules(selection, include, exclude)) as rules_file:

@@ -22,6 +22,7 @@ from sltfleet.config.fields import (
     read_regex,
     read_section,
     read_size,
+    read_sync_pattern,
     read_template,
     read_timeout,
 )
@@ -56,6 +57,7 @@ Size = Annotated[
     Field(json_schema_extra={"type": ["integer", "string"], "minimum": 1, "pattern": SIZE_PATTERN}),
 ]
 Glob = Annotated[str, BeforeValidator(read_glob)]
+SyncPattern = Annotated[str, BeforeValidator(read_sync_pattern)]
 Regex = Annotated[str, BeforeValidator(read_regex)]
 Template = Annotated[str, BeforeValidator(read_template), _TEXT_OR_NUMBER]
 EnvValue = Annotated[str, BeforeValidator(read_env_value), _TEXT_OR_NUMBER]
@@ -86,9 +88,9 @@ class SyncConfig(Strict):
 
     gitignore: bool = True
     """Leave out what git ignores (.gitignore files at every level, .git/info/exclude, the person's global excludes)."""
-    exclude: Items[str] = ("/target/", ".git/", "node_modules/")
+    exclude: Items[SyncPattern] = ("/target/", ".git/", "node_modules/")
     """Further patterns to leave out, in .gitignore's syntax, relative to the repo."""
-    include: Items[str] = ()
+    include: Items[SyncPattern] = ()
     """Patterns to bring although git ignores them (generated test data, say), in .gitignore's syntax."""
     max_delete: int = Field(default=1000, ge=0)
     """A sync that would delete more files than this on a host deletes none and says so."""

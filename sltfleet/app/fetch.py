@@ -179,8 +179,8 @@ def _transfer(host: Host, job: _Job, offer: Offer, folder: Path) -> int:
             raise HostError(
                 "the host sends more than it has", f"more than {format_size(allowed_bytes)}", "do not trust it"
             )
-        total = offer.size_bytes if first else None
-        job.listener(TransferProgress(host.name, progress.done_bytes, total, progress.rate_bytes_per_s))
+        share = min(1.0, progress.done_bytes / max(1, offer.size_bytes)) if first else progress.looked_at
+        job.listener(TransferProgress(host.name, progress.done_bytes, share, progress.rate_bytes_per_s))
 
     try:
         timeout_s = min(job.timeout_s, SETTLE_S + offer.size_bytes / SLOWEST_BYTES_PER_S)

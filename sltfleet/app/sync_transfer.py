@@ -87,9 +87,9 @@ def _transfer(
     )
 
     def tell(progress: Progress) -> None:
-        # The percentage is of all files, sent or not: a total can be made of it only where all are sent.
-        total = progress.done_bytes * 100 // progress.percent if first and progress.percent else None
-        job.listener(TransferProgress(host.name, progress.done_bytes, total, progress.rate_bytes_per_s))
+        # The percentage is of all files' bytes, sent or not: it says how far this is only where all are sent.
+        share = progress.percent / 100 if first else progress.looked_at
+        job.listener(TransferProgress(host.name, progress.done_bytes, share, progress.rate_bytes_per_s))
 
     result = run_rsync(argv, timeout_s=job.timeout_s, stop=job.stop, on_progress=tell)
     if result.exit_code != 0 and result.exit_code not in allowed:

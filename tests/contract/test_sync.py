@@ -223,4 +223,17 @@ def test_the_progress_of_a_large_transfer_is_told_while_it_runs(odd_path: Path) 
         sync(fleet, recorder)
     told = [event for event in recorder.events if isinstance(event, TransferProgress)]
     assert told[-1].done_bytes == 8_000_000
-    assert told[-1].total_bytes == 8_000_000
+    assert told[-1].share == 1.0
+
+
+def test_a_later_sync_tells_how_many_of_the_files_it_has_looked_at(odd_path: Path) -> None:
+    (odd_path / "repo").mkdir()
+    for name in "abcd":
+        (odd_path / "repo" / name).write_bytes(os.urandom(100_000))
+    with opened(odd_path, local_hosts(odd_path, "one")) as fleet:
+        sync(fleet, silent)
+        (odd_path / "repo" / "b").write_bytes(os.urandom(100_000))
+        recorder = Recorder()
+        sync(fleet, recorder)
+    told = [event for event in recorder.events if isinstance(event, TransferProgress)]
+    assert (told[-1].done_bytes, told[-1].share) == (100_000, 1.0)

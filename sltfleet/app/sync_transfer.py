@@ -13,6 +13,7 @@ from pathlib import Path
 from sltfleet.app.fleet import Host
 from sltfleet.app.progress import Listener, TransferProgress
 from sltfleet.core.errors import FleetError, HostError
+from sltfleet.core.origin import Origin
 from sltfleet.core.project_dir import ProjectDir
 from sltfleet.core.revision import Revision
 from sltfleet.core.rsync import Progress, skipped_deletions, sync_argv
@@ -33,6 +34,8 @@ class SyncJob:
     rules_file: str
     max_delete: int
     revision: Revision
+    origin: Origin
+    take_over: bool
     stop: threading.Event
     listener: Listener
     quiet_limit_s: int

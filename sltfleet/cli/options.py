@@ -99,6 +99,11 @@ def run_id_option(function: Callable[P, R]) -> Callable[P, R]:
     )(function)
 
 
+def take_over_option(function: Callable[P, R]) -> Callable[P, R]:
+    """Add `--take-over`."""
+    return click.option("--take-over", is_flag=True, help="Sync also where another checkout has been.")(function)
+
+
 def duration_type() -> FloatParam:
     """Return the type of an option that takes `300`, `300s`, `5m` or `1h30m`, in seconds."""
     return _Duration()

@@ -29,7 +29,8 @@ class SyncRecord:
     """The last whole sync.
 
     `content_id` stays the same for exactly as long as no sync changes anything in the repo there. `total_bytes` are
-    those of all files, `finished_wall_s` seconds since the epoch on the controller's clock.
+    those of all files, `finished_wall_s` seconds since the epoch on the controller's clock. `origin` and `origin_name`
+    are those of `core.origin`, "" in a record of before there was one.
     """
 
     content_id: str
@@ -39,6 +40,8 @@ class SyncRecord:
     total_bytes: int
     finished_wall_s: float
     sltfleet_version: str
+    origin: str = ""
+    origin_name: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -17,7 +18,7 @@ from sltfleet.core.syncing import record_from_json
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
 from tests.support.fleets import Recorder, local_hosts, opened
 from tests.support.hosts import NOISE
-from tests.support.synced import error_of, files_of, host_dir, sync_local, write
+from tests.support.synced import error_of, files_of, host_dir, record_of, sync_local, write
 
 ODD_FILES = (
     "a b.rs",
@@ -213,6 +214,45 @@ def test_a_dry_run_counts_and_names_and_changes_nothing(odd_path: Path) -> None:
         assert planned
         assert (planned.sent, planned.deleted_names) == (0, ("a.rs",))
     assert files_of(host_dir(odd_path) / "repo") == {"a.rs", "b.rs"}
+
+
+def test_a_second_checkout_with_the_same_project_leaves_the_firsts_folder_alone_unless_it_takes_it_over(
+    odd_path: Path,
+) -> None:
+    first, second = odd_path / "first", odd_path / "second"
+    write(first / "repo", "first.rs")
+    write(second / "repo", "second.rs")
+    hosts = local_hosts(odd_path, "one")
+    with opened(first, hosts) as mine, opened(second, hosts) as theirs:
+        assert not sync(mine, silent).errors
+        before = record_of(odd_path)
+        for dry_run in (True, False):
+            error = error_of(sync(theirs, silent, dry_run=dry_run))
+            assert isinstance(error, RefusedError)
+            assert "first/repo on " in error.why
+            assert "second/repo on " in error.why
+            assert "--take-over" in error.fix
+        # Nothing was touched: the first one's build is not refused for a sync that never began.
+        assert record_of(odd_path) == before
+        assert files_of(host_dir(odd_path)) >= {"sync.json"}
+        assert not (host_dir(odd_path) / "sync.incomplete").exists()
+        assert files_of(host_dir(odd_path) / "repo") == {"first.rs"}
+        assert sync(theirs, silent, dry_run=True, take_over=True).values["one"].planned
+        assert not sync(theirs, silent, take_over=True).errors
+        assert files_of(host_dir(odd_path) / "repo") == {"second.rs"}
+        assert "second/repo on " in error_of(sync(mine, silent)).why
+
+
+def test_a_folder_that_was_synced_before_origins_were_kept_is_anybodys(odd_path: Path) -> None:
+    write(odd_path / "repo", "a.rs")
+    sync_local(odd_path)
+    record = host_dir(odd_path) / "sync.json"
+    values = {key: value for key, value in json.loads(record.read_text()).items() if not key.startswith("origin")}
+    record.write_text(json.dumps(values) + "\n")
+    assert not sync_local(odd_path).errors
+    after = record_of(odd_path)
+    assert after
+    assert after.origin
 
 
 def test_the_progress_of_a_large_transfer_is_told_while_it_runs(odd_path: Path) -> None:

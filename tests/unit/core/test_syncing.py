@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sltfleet.core.syncing import (
@@ -19,6 +21,11 @@ RECORD = SyncRecord("ab12", "c0ffee", "", 3, 400, 1.5, "0.1.0")
 
 def test_a_record_comes_back_as_it_was_written() -> None:
     assert record_from_json(record_to_json(RECORD).decode()) == RECORD
+
+
+def test_a_record_from_before_origins_were_kept_is_read() -> None:
+    old = {key: value for key, value in json.loads(record_to_json(RECORD)).items() if not key.startswith("origin")}
+    assert record_from_json(json.dumps(old)) == RECORD
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"content_id": 1}', "[" * 100_000])

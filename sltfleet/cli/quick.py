@@ -18,7 +18,9 @@ from sltfleet.cli.run import run_options, start_and_watch
 @take_over_option
 @run_options
 @fleet_options
-def command(options: FleetOptions, suite: str | None, detach: bool, take_over: bool, **wanted: Any) -> int:
+def command(
+    options: FleetOptions, suite: str | None, detach: bool, take_over: bool, output_format: str, **wanted: Any
+) -> int:
     """Sync, build and run in one go: 8 workers per host for 300 seconds, unless told otherwise.
 
     Hosts that cannot be synced are named and left out.
@@ -34,5 +36,5 @@ def command(options: FleetOptions, suite: str | None, detach: bool, take_over: b
             return code
     # Host names are checked by the configuration: none of them is a glob that would match others.
     options.hosts, options.tags = tuple(synced.values), ()
-    ended = start_and_watch(options, suite, detach, wanted)
+    ended = start_and_watch(options, suite, detach, output_format, wanted)
     return code or ended

@@ -72,6 +72,17 @@ class TestTheCommands:
         for option in command.params:
             assert not isinstance(option, click.Option) or option.help, f"{name} {option.name}"
 
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_each_takes_the_options_of_all_and_of_a_fleet_and_a_table_where_it_has_one(self, name: str) -> None:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        wanted = {"--verbose"}
+        if name not in ("init", "schema", "demo"):  # which are about no fleet.yaml that is there
+            wanted |= {"--fleet", "--ssh-config", "--host", "--tag"}
+            if name not in ("logs", "stop", "repro"):  # which print no table
+                wanted |= {"--format"}
+        assert wanted <= {word for option in command.params for word in option.opts}
+
     def test_help_lists_all_of_them_in_the_order_of_work(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(["--help"]) == ExitCode.OK
         said = capsys.readouterr().out

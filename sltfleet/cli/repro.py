@@ -58,12 +58,12 @@ def command(options: FleetOptions, run: str, case: str, local: bool, times: int,
 
 
 def _headline(plan: Plan) -> str:
-    from sltfleet.report.sanitize import visible
+    from sltfleet.report.sanitize import visible, visible_name
 
     past = plan.attempt
     return (
         f"run {past.run_id}, attempt {past.attempt} of {visible(past.host)} (it was: {visible(past.outcome)}), on "
-        f"{visible(plan.host.name)}: {visible(past.unit)}, worker {past.worker}, pass {past.pass_number}, "
+        f"{visible(plan.host.name)}: {visible_name(past.unit)}, worker {past.worker}, pass {past.pass_number}, "
         f"seed {past.seed}"
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from sltfleet.core.utilization import ELAPSED
 from sltfleet.report.flaky import flaky_lines, flaky_table
-from sltfleet.report.sanitize import visible
+from sltfleet.report.sanitize import visible, visible_name
 from sltfleet.report.tables import MAX_ROWS, MESSAGE_WIDTH, NAME_WIDTH, Row, hosts_text, table
 from sltfleet.report.terminal import BAD, GOOD, style
 from sltfleet.report.text import NOTHING, count, duration, of, percent
@@ -88,7 +88,7 @@ def causes_table(causes: Sequence[Cause]) -> str:
             count(cause.failed),
             hosts_text(cause.hosts),
             duration(cause.first_seen_s),
-            visible(cause.case, limit=CASE_WIDTH),
+            visible_name(cause.case, limit=CASE_WIDTH),
             visible(cause.message or NO_MESSAGE, limit=MESSAGE_WIDTH),
         )
         for number, cause in enumerate(causes[:MAX_ROWS], 1)
@@ -105,7 +105,7 @@ def failing_table(failing: Sequence[FailingCase], causes: Sequence[Cause] = ()) 
             numbers.setdefault(case, []).append(str(number))
     rows = [
         (
-            visible(case.case, limit=NAME_WIDTH),
+            visible_name(case.case, limit=NAME_WIDTH),
             ", ".join(numbers.get(case.case, [NOTHING])),
             style(count(case.failed), BAD),
             count(case.passed),
@@ -120,7 +120,7 @@ def failing_table(failing: Sequence[FailingCase], causes: Sequence[Cause] = ()) 
 def slowest_table(slowest: Sequence[SlowUnit]) -> str:
     """Return the units that take longest; "" where none has a verdict."""
     rows = [
-        (visible(unit.unit, limit=NAME_WIDTH), duration(unit.median_s), duration(unit.max_s), count(unit.attempts))
+        (visible_name(unit.unit, limit=NAME_WIDTH), duration(unit.median_s), duration(unit.max_s), count(unit.attempts))
         for unit in slowest
     ]
     return table(rows, ("unit", "median", "longest", "attempts"), text_columns=1)

@@ -12,7 +12,7 @@ from tabulate import tabulate
 from sltfleet.core.duration import format_duration
 from sltfleet.core.polling import DONE, LOST, RUNNING, STALLED, STOPPED, UNREACHABLE, HostStatus
 from sltfleet.core.runid import short_run_id
-from sltfleet.report.sanitize import visible
+from sltfleet.report.sanitize import visible, visible_name
 from sltfleet.report.terminal import BAD, DIM, GOOD, WARN, style
 from sltfleet.report.text import percent
 from sltfleet.wire.outcome import BAD as BAD_OUTCOMES
@@ -91,11 +91,11 @@ def worker_table(status: HostStatus) -> str:
     for worker in state.worker_states:
         since = "" if worker.since_s is None else format_duration(max(0.0, state.elapsed_s - worker.since_s))
         busy = percent(worker.busy_s / span_s) if span_s > 0 else "-"
-        unit = "-" if worker.unit is None else visible(worker.unit, limit=60)
+        unit = "-" if worker.unit is None else visible_name(worker.unit, limit=60)
         rows.append((worker.worker, unit, since, worker.attempts, busy))
     table = tabulate(rows, headers=("worker", "unit", "since", "attempts", "occupancy"), disable_numparse=True)
     if state.quarantined:
-        names = ", ".join(visible(unit, limit=60) for unit in state.quarantined)
+        names = ", ".join(visible_name(unit, limit=60) for unit in state.quarantined)
         table += f"\n{style('in quarantine', WARN)}, they time out again and again: {names}"
     return table
 

@@ -19,7 +19,8 @@ from sltfleet.app.progress import Listener
 from sltfleet.app.run import RunOptions, launch, make_spec
 from sltfleet.app.status import poll_host
 from sltfleet.app.stop import stop_host
-from sltfleet.config.model import CanaryConfig, PartitionsConfig, SuiteConfig
+from sltfleet.config.model import CanaryConfig, SuiteConfig
+from sltfleet.config.units import PartitionsConfig
 from sltfleet.core.building import BuiltSuite
 from sltfleet.core.canary import CHECK, judge_canaries, remove_script
 from sltfleet.core.diagnosis import HostDiagnosis

@@ -14,18 +14,9 @@ from sltfleet.app.progress import Listener, Warned
 from sltfleet.app.revision import read_revision
 from sltfleet.app.runs import RunRecord, save_run
 from sltfleet.app.stop import STOP_TIMEOUT_S, stop_host
-from sltfleet.config.model import (
-    CommandConfig,
-    ExitCodeConfig,
-    FilesConfig,
-    JsonConfig,
-    LibtestConfig,
-    LibtestVerdictConfig,
-    ListedFilesConfig,
-    OutputConfig,
-    PartitionsConfig,
-    SuiteConfig,
-)
+from sltfleet.config.model import SuiteConfig
+from sltfleet.config.units import CommandConfig, FilesConfig, LibtestConfig, ListedFilesConfig, PartitionsConfig
+from sltfleet.config.verdicts import ExitCodeConfig, JsonConfig, LibtestVerdictConfig, OutputConfig
 from sltfleet.core.building import BuiltSuite
 from sltfleet.core.errors import ActiveRunError, FleetError, RunError, SyncError
 from sltfleet.core.launching import escape_template, launch_script, read_launch

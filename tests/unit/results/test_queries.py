@@ -7,9 +7,11 @@ import pytest
 
 from sltfleet.core.errors import RunError
 from sltfleet.core.paths import LocalPaths
+from sltfleet.results.model import QuarantinedUnit
 from sltfleet.results.queries import flaky, run_report
 from sltfleet.results.store import Store
 from sltfleet.wire.events import Note
+from sltfleet.wire.quarantine import Quarantine, quarantine_text
 from tests.support.journals import LATER_RUN_ID, RUN_ID, JournalBuilder
 
 
@@ -119,3 +121,23 @@ def test_a_run_that_was_never_fetched_is_an_error_that_says_how_to_get_it(store:
     with pytest.raises(RunError, match="has been fetched") as caught:
         run_report(store, RUN_ID)
     assert caught.value.fix == f"`sltfleet fetch --run {RUN_ID}`"
+
+
+def test_units_in_quarantine_at_the_end_are_told_with_their_hosts_and_not_as_notes(
+    store: Store, paths: LocalPaths
+) -> None:
+    told = {
+        "alpha": [("hung %.test", 3), ("hung %.test", 4), ("mended", 3), ("mended", 0), ("odd \udcff", 3)],
+        "beta": [("hung %.test", 3), ("mended", 0)],
+    }
+    for host, quarantined in told.items():
+        journal = JournalBuilder(host=host)
+        journal.events += [Note(t, quarantine_text(Quarantine(*entry))) for t, entry in enumerate(quarantined)]
+        journal.events.append(Note(9, "something else"))
+        imported(store, paths, journal)
+    report = run_report(store, RUN_ID)
+    assert report.quarantined == (
+        QuarantinedUnit("hung %.test", 4, ("alpha", "beta")),
+        QuarantinedUnit("odd \udcff", 3, ("alpha",)),
+    )
+    assert {run.notes for run in report.hosts} == {("something else",)}

@@ -42,6 +42,12 @@ class FleetOptions:
 
         return load_config(self.fleet, ssh_config=self.ssh_config, environ=os.environ, cwd=Path.cwd())
 
+    def named_hosts(self, loaded: LoadedConfig) -> tuple[str, ...]:
+        """Return the hosts that `--host` and `--tag` choose, none where neither was typed. Raises UsageError."""
+        from sltfleet.config.select import select_hosts
+
+        return select_hosts(loaded.config, self.hosts, self.tags) if self.hosts or self.tags else ()
+
     @contextlib.contextmanager
     def open(self) -> Iterator[Fleet]:
         """Give the selected part of the fleet. Raises ConfigError and UsageError."""

@@ -38,15 +38,22 @@ def _words(outcomes: Iterable[str]) -> str:
     return "(" + ", ".join(f"'{outcome}'" for outcome in sorted(outcomes)) + ")"
 
 
-def run_report(store: Store, run_id: str) -> RunReport:
-    """Return everything about one run. Raises RunError where it is not in the database."""
-    with store.snapshot():
+def run_report(store: Store, run_id: str, only_hosts: Sequence[str] = ()) -> RunReport:
+    """Return everything about one run, or about its part on `only_hosts`. Raises RunError where that is not in the
+    database.
+    """
+    with store.snapshot(only_hosts):
         row = store.connection.execute(
             "SELECT project, suite, seed, once FROM runs WHERE run_id = ?", (run_id,)
         ).fetchone()
         if row is None:
             raise RunError(f"nothing of run {run_id} has been fetched", fix=f"`sltfleet fetch --run {run_id}`")
         hosts = host_runs(store, run_id)
+        if not hosts:
+            raise RunError(
+                f"nothing of run {run_id} has been fetched from {', '.join(only_hosts)}",
+                fix=f"`sltfleet fetch --run {run_id}`, or leave out --host and --tag",
+            )
         total, covered, cases = _coverage(store, run_id)
         return RunReport(
             run_id=run_id,

@@ -141,3 +141,28 @@ def test_units_in_quarantine_at_the_end_are_told_with_their_hosts_and_not_as_not
         QuarantinedUnit("odd \udcff", 3, ("alpha",)),
     )
     assert {run.notes for run in report.hosts} == {("something else",)}
+
+
+def test_a_report_may_be_of_some_hosts_only_and_then_knows_nothing_of_the_others(
+    store: Store, paths: LocalPaths
+) -> None:
+    alpha = (
+        JournalBuilder(host="alpha").attempt(0, "a.test", 0, 3, "fail", message="of alpha").attempt(0, "a.test", 3, 9)
+    )
+    beta = JournalBuilder(host="beta").attempt(0, "b.test", 0, 3, "fail", message="of beta").attempt(0, "b.test", 3, 5)
+    beta.events.append(Note(6, quarantine_text(Quarantine("b.test", 3))))
+    imported(store, paths, alpha, beta)
+    part, whole = run_report(store, RUN_ID, ("beta", "beta", "never there")), run_report(store, RUN_ID)
+    assert [run.host for run in part.hosts] == ["beta"]
+    assert (part.summary.attempts, whole.summary.attempts) == (2, 4)
+    for of_part, of_whole in (
+        (part.failing, whole.failing),
+        (part.causes, whole.causes),
+        (part.flaky, whole.flaky),
+        (part.slowest, whole.slowest),
+    ):
+        assert (len(of_part), len(of_whole)) == (1, 2)
+    assert part.quarantined == whole.quarantined
+    assert run_report(store, RUN_ID, ("alpha",)).quarantined == ()
+    with pytest.raises(RunError, match="from gamma"):
+        run_report(store, RUN_ID, ("gamma",))

@@ -103,10 +103,11 @@ ensure_test_programs() {
     install_missing "${missing[@]}"
 }
 
-# ensure_venv EXTRA: .venv with sltfleet and its dependencies, remade only when pyproject.toml has changed.
+# ensure_venv LOCK: .venv with sltfleet and what requirements/LOCK.txt names, each file checked by its hash; remade only when
+# pyproject.toml or the lock has changed. Nothing is built from anything that is not in the lock.
 ensure_venv() {
-    local extra=$1 python stamp
-    stamp=.venv/sltfleet-$(printf '%s %s' "$extra" "$PWD" | cat - pyproject.toml | cksum | tr ' ' '-')
+    local lock=requirements/$1.txt python stamp
+    stamp=.venv/sltfleet-$(printf '%s %s' "$1" "$PWD" | cat - pyproject.toml "$lock" | cksum | tr ' ' '-')
     [ -e "$stamp" ] && return
     python=$(find_python) || {
         install_missing python3 python3-venv
@@ -114,7 +115,9 @@ ensure_venv() {
     }
     say "making .venv with $("$python" --version)"
     if ! .venv/bin/python -c '' 2>/dev/null; then "$python" -m venv --clear .venv; fi
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}" ||
+    local pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
+    "${pip[@]}" --require-hashes --requirement "$lock" ||
         fail "pip could not install sltfleet's dependencies" "read what it said above; is the package index reachable?"
+    "${pip[@]}" --no-deps --no-build-isolation --editable . || fail "pip could not install sltfleet" "read what it said above"
     touch "$stamp"
 }

@@ -16,7 +16,7 @@ from bench.hosts import read_events
 from sltfleet.core.paths import HostPaths
 from sltfleet.core.timeline import timeline_of
 from sltfleet.core.utilization import utilization
-from sltfleet.demo.cache import default_cache, keep_target, seed_target
+from sltfleet.demo.cache import cargo_home, default_cache, keep_target, seed_target
 from sltfleet.demo.project import PROJECT, make_project
 from sltfleet.wire.events import AttemptFinished
 
@@ -38,7 +38,7 @@ def measure(folder: Path, repetitions: int) -> Result:
     _type(fleet, "sync")
     _type(fleet, "build", "--suite", "story")
     if cache is not None:
-        keep_target(cache, host)
+        keep_target(cache, host, cargo_home(over_ssh=False))
 
     def run(workers: int, suite: str, *once: str) -> Measured:
         words = ["--workers", str(workers), "--budget", f"{BUDGET_S}s", "--seed", str(SEED), *once]

@@ -53,7 +53,7 @@ def _build_on(
 ) -> BuiltSuite:
     started_s = time.monotonic()
     config, every_test = suite.build, suite.units.kind == "libtest"
-    plan = _plan(config, every_test=every_test)
+    plan = _plan(suite)
     script = build_script(host.paths, name, plan, {**host.config.env, **config.env}, force=force)
     answer, reader = BuildAnswer(), CargoReader(None if every_test else config.test)
 
@@ -104,11 +104,11 @@ def _build_on(
     return _describe(host, answer, record, started_s, every_test=every_test, cached=False)
 
 
-def _plan(config: BuildConfig, *, every_test: bool) -> CargoBuild | CommandBuild:
-    """What is to be done: cargo's part where a target is named or every test is wanted, else the command, if any."""
-    if config.test is None and not every_test:
-        return CommandBuild(config.command, config.output)
-    return CargoBuild(**{field.name: getattr(config, field.name) for field in fields(CargoBuild)})
+def _plan(suite: SuiteConfig) -> CargoBuild | CommandBuild:
+    """What is to be done: cargo's part or the command, if any."""
+    if not suite.needs_cargo:
+        return CommandBuild(suite.build.command, suite.build.output)
+    return CargoBuild(**{field.name: getattr(suite.build, field.name) for field in fields(CargoBuild)})
 
 
 def _seal(host: Host, config: BuildConfig, answer: BuildAnswer, record: BuildRecord) -> None:

@@ -20,7 +20,8 @@ from sltfleet.app.run import RunOptions, make_spec
 from sltfleet.app.starting import launch
 from sltfleet.app.status import poll_host
 from sltfleet.app.stop import stop_host
-from sltfleet.config.model import CanaryConfig, PartitionsConfig, SuiteConfig
+from sltfleet.config.model import CanaryConfig, SuiteConfig
+from sltfleet.config.units import PartitionsConfig
 from sltfleet.core.building import BuiltSuite
 from sltfleet.core.canary import CHECK, judge_canaries, remove_script
 from sltfleet.core.diagnosis import HostDiagnosis

@@ -10,8 +10,12 @@ from sltfleet.core.paths import LocalPaths
 from sltfleet.results.store import Store
 
 
-def gather_comparison(paths: LocalPaths, run_texts: Sequence[str]) -> tuple[RunReport, ...]:
+def gather_comparison(
+    paths: LocalPaths, run_texts: Sequence[str], only_hosts: Sequence[str] = ()
+) -> tuple[RunReport, ...]:
     """Return the reports of the runs, in the order in which they are named; the two newest where none is.
+
+    `only_hosts`: of their parts there (none: all hosts).
 
     Raises UsageError for fewer than two, RunError where one, or none at all, was fetched.
     """
@@ -22,4 +26,4 @@ def gather_comparison(paths: LocalPaths, run_texts: Sequence[str]) -> tuple[RunR
             raise RunError("no run has been fetched yet", fix="`sltfleet fetch`")
     if len(run_texts) < 2:
         raise UsageError("one run alone cannot be compared", fix="name two or more: `sltfleet compare RUN RUN`")
-    return tuple(gather_report(paths, text) for text in run_texts)
+    return tuple(gather_report(paths, text, only_hosts) for text in run_texts)

@@ -73,5 +73,6 @@ def probe_host(host: Host, now: WallClock = time.time) -> tuple[HostFacts, Skew 
 
 def host_needs(fleet: Fleet, host: Host) -> Needs:
     """Return what fleet.yaml wants of the host, over all suites."""
-    toolchains = {suite.build.toolchain for suite in fleet.loaded.config.suites.values() if suite.build.toolchain}
-    return Needs(host.config.workers, tuple(sorted(toolchains)))
+    suites = [suite for suite in fleet.loaded.config.suites.values() if suite.needs_cargo]
+    toolchains = {suite.build.toolchain for suite in suites if suite.build.toolchain}
+    return Needs(host.config.workers, tuple(sorted(toolchains)), cargo=bool(suites))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sltfleet.app.fleet import Fleet, Host, HostResults
 from sltfleet.app.progress import Listener, TransferProgress, Warned
+from sltfleet.app.runs import RunRecord, load_run
 from sltfleet.core.errors import FleetError, HostError, RunError, SyncError, UsageError
 from sltfleet.core.fetching import (
     AGAIN,
@@ -100,7 +101,7 @@ def fetch(
     # Opened first: a database that cannot be used is told before anything is fetched.
     with Store.open(fleet.paths) as store:
         hosts = _fetch_all(fleet, run_id, listener, limits or FetchLimits(), timeout_s)
-        return _conclude(store, run_id, hosts, listener)
+        return _conclude(store, fleet.paths, run_id, hosts, listener)
 
 
 def _fetch_all(
@@ -114,7 +115,9 @@ def _fetch_all(
         stop.set()
 
 
-def _conclude(store: Store, run_id: str | None, hosts: HostResults[HostFetch], listener: Listener) -> FetchResult:
+def _conclude(
+    store: Store, paths: LocalPaths, run_id: str | None, hosts: HostResults[HostFetch], listener: Listener
+) -> FetchResult:
     fetched = {host: part for host, part in hosts.values.items() if isinstance(part, FetchedRun)}
     if not fetched and not hosts.errors:
         raise RunError(
@@ -122,7 +125,29 @@ def _conclude(store: Store, run_id: str | None, hosts: HostResults[HostFetch], l
             fix="start one with `sltfleet run`" if run_id is None else "`sltfleet status` names the newest run",
         )
     imported = _import(store, fetched, hosts, listener)
-    return FetchResult(max((part.run_id for part in fetched.values()), default=None), hosts, imported)
+    newest = max((part.run_id for part in fetched.values()), default=None)
+    if newest is not None:
+        _tell_of_the_rest(newest, fetched, hosts, load_run(paths, newest), listener)
+    return FetchResult(newest, hosts, imported)
+
+
+def _tell_of_the_rest(
+    run_id: str,
+    fetched: dict[str, FetchedRun],
+    hosts: HostResults[HostFetch],
+    record: RunRecord | None,
+    listener: Listener,
+) -> None:
+    """Say which hosts' results are not in the tables of `run_id`: they had another run, or were not asked."""
+    for host, part in fetched.items():
+        if part.run_id != run_id:
+            text = f"it had run {part.run_id}, which is not in the tables of {run_id}"
+            listener(Warned(host, text, f"sltfleet report {part.run_id}"))
+    asked = hosts.values.keys() | hosts.errors.keys()
+    left_out = [host for host in record.hosts if host not in asked] if record else []
+    if left_out:
+        text = f"run {run_id} was started on {', '.join(left_out)} as well, which this fetch was not about"
+        listener(Warned("", text, f"sltfleet fetch --run {run_id}"))
 
 
 @dataclass(frozen=True)
@@ -179,8 +204,8 @@ def _transfer(host: Host, job: _Job, offer: Offer, folder: Path) -> int:
             raise HostError(
                 "the host sends more than it has", f"more than {format_size(allowed_bytes)}", "do not trust it"
             )
-        total = offer.size_bytes if first else None
-        job.listener(TransferProgress(host.name, progress.done_bytes, total, progress.rate_bytes_per_s))
+        share = min(1.0, progress.done_bytes / max(1, offer.size_bytes)) if first else progress.looked_at
+        job.listener(TransferProgress(host.name, progress.done_bytes, share, progress.rate_bytes_per_s))
 
     try:
         timeout_s = min(job.timeout_s, SETTLE_S + offer.size_bytes / SLOWEST_BYTES_PER_S)

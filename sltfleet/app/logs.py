@@ -36,14 +36,15 @@ class LogLine:
 class LogReader:
     """Reads one host's journal (or runner.log) piece by piece, each line once.
 
-    `run_id` is known from the first answer on: a run that begins later is not mixed in. `behind` is True where the last
-    piece was full, so that there is more to read at once.
+    `run_id` is known from the first answer on: a run that begins later is not mixed in. `found`: the host has it.
+    `behind` is True where the last piece was full, so that there is more to read at once.
     """
 
     def __init__(self, host: Host, run_id: str | None, *, runner_log: bool) -> None:
         self.host = host
         self.run_id = run_id
         self.behind = False
+        self.found = False
         self._name = "runner.log" if runner_log else "journal.jsonl"
         self._offset: int | None = None
 
@@ -55,6 +56,7 @@ class LogReader:
         self.behind = piece is not None and piece.full
         if piece is None:
             return []
+        self.found = True
         if self._offset is None:
             piece = drop_torn_start(piece)
         self.run_id = piece.run_id
@@ -66,11 +68,14 @@ class LogReader:
 
 @dataclass(frozen=True)
 class _Arrival:
-    """What a host's thread hands over: lines or an error. After the `last` one nothing comes from that host."""
+    """What a host's thread hands over: lines, an error, or that there is no run. After the `last` one nothing comes
+    from that host.
+    """
 
     host: str
     lines: tuple[LogLine, ...] = ()
     error: Exception | None = None
+    idle: bool = False
     last: bool = False
 
 
@@ -82,12 +87,14 @@ def read_logs(
     runner_log: bool,
     condition: Callable[[Host, str | None], str],
     on_error: Callable[[str, FleetError], None],
+    on_idle: Callable[[str], None],
     interval_s: float = POLL_INTERVAL_S,
 ) -> Iterator[LogLine]:
     """Give the last lines of all selected hosts, those of one read together; with `follow`, until every run is settled.
 
     `condition` says what state a run on a host is in (None: the newest one). A host that fails is reported by
-    `on_error` once, and asked again with growing waits where it is followed.
+    `on_error` once, and asked again with growing waits where it is followed. One that answers and has no such run is
+    reported by `on_idle`.
     """
     closing = threading.Event()
     arrivals: SimpleQueue[_Arrival] = SimpleQueue()
@@ -111,6 +118,8 @@ def read_logs(
                 if reader.behind:
                     continue
                 if settled:
+                    if not reader.found:
+                        arrivals.put(_Arrival(reader.host.name, idle=True))
                     return
             closing.wait(wait_s(failures, random.random(), interval_s))
 
@@ -130,6 +139,8 @@ def read_logs(
         while open_hosts:
             arrival = arrivals.get()
             open_hosts -= arrival.last
+            if arrival.idle:
+                on_idle(arrival.host)
             if isinstance(arrival.error, FleetError):
                 on_error(arrival.host, arrival.error)
             elif arrival.error is not None:

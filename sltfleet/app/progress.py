@@ -21,11 +21,14 @@ class StepStarted:
 
 @dataclass(frozen=True)
 class TransferProgress:
-    """A sync or fetch: bytes of `total_bytes` (None: not yet known) and the rate of the last moments."""
+    """A sync or fetch: bytes that came over, and the rate of the last moments.
+
+    `share` is how much of it is done, 0 to 1; None: not yet known.
+    """
 
     host: str
     done_bytes: int
-    total_bytes: int | None
+    share: float | None
     rate_bytes_per_s: float
 
 

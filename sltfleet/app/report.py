@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sltfleet.app.runs import resolve_run
 from sltfleet.core.errors import RunError
 from sltfleet.core.paths import LocalPaths
@@ -12,10 +14,11 @@ from sltfleet.results.store import Store
 __all__ = ["RunReport", "gather_report"]
 
 
-def gather_report(paths: LocalPaths, run_text: str | None = None) -> RunReport:
+def gather_report(paths: LocalPaths, run_text: str | None = None, only_hosts: Sequence[str] = ()) -> RunReport:
     """Return the report of a fetched run: its id, or the id's beginning or end; None for the newest that was fetched.
 
-    Raises RunError where the text names none or several, or nothing of the run was fetched.
+    `only_hosts`: of its part there (none: all hosts). Raises RunError where the text names none or several, or nothing
+    of the run was fetched.
     """
     with Store.open(paths) as store:
         if run_text is None:
@@ -27,4 +30,4 @@ def gather_report(paths: LocalPaths, run_text: str | None = None) -> RunReport:
             run_id = resolve_run(paths, run_text) or run_text
         # What lies there and is not imported yet: a fetch that was interrupted, or journals that a person put there.
         store.import_run(paths, run_id)
-        return run_report(store, run_id)
+        return run_report(store, run_id, only_hosts)

@@ -1,4 +1,5 @@
-"""Reads a repo's revision: HEAD, and a digest of all that differs from it, untracked files and submodules too.
+"""Reads a repo's revision: HEAD, and a digest of all that differs from it, untracked files and submodules too; and
+which checkout it is.
 
 Contents are hashed as they lie there; git is asked only which paths differ, so no setting of its diff changes the
 digest.
@@ -8,12 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import stat
 from pathlib import Path
 
 from sltfleet.core.errors import SyncError
+from sltfleet.core.origin import Origin, make_origin
 from sltfleet.core.revision import Change, Revision, dirty_digest, parse_changed_paths
 from sltfleet.transport.git import is_git_tree, list_paths, list_submodules, read_head, run_git
+
+#: machine-id(5).
+_MACHINE_ID = Path("/etc/machine-id")
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -36,6 +42,15 @@ def read_revision(repo: Path) -> Revision:
             if inner != Revision(submodule.commit, ""):
                 changes.append(Change(path, "submodule", f"{inner.commit} {inner.dirty_digest}"))
     return Revision(commit, dirty_digest(changes))
+
+
+def read_origin(repo: Path) -> Origin:
+    """Return which checkout `repo` is, among those of all machines."""
+    try:
+        machine_id = _MACHINE_ID.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        machine_id = ""
+    return make_origin(machine_id, platform.node(), os.fspath(repo.resolve()))
 
 
 def _changed_paths(repo: Path, commit: str) -> list[bytes]:

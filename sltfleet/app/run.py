@@ -13,18 +13,9 @@ from sltfleet.app.progress import Listener, Warned
 from sltfleet.app.revision import read_revision
 from sltfleet.app.runs import RunRecord, save_run
 from sltfleet.app.starting import start_hosts
-from sltfleet.config.model import (
-    CommandConfig,
-    ExitCodeConfig,
-    FilesConfig,
-    JsonConfig,
-    LibtestConfig,
-    LibtestVerdictConfig,
-    ListedFilesConfig,
-    OutputConfig,
-    PartitionsConfig,
-    SuiteConfig,
-)
+from sltfleet.config.model import SuiteConfig
+from sltfleet.config.units import CommandConfig, FilesConfig, LibtestConfig, ListedFilesConfig, PartitionsConfig
+from sltfleet.config.verdicts import ExitCodeConfig, JsonConfig, LibtestVerdictConfig, OutputConfig
 from sltfleet.core.building import BuiltSuite
 from sltfleet.core.errors import FleetError, SyncError
 from sltfleet.core.launching import escape_template

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sltfleet.app.doctor import examine_host, probe_host
+from sltfleet.app.doctor import examine_host, host_needs, probe_host
 from sltfleet.app.fleet import Fleet, Host, HostResults
 from sltfleet.app.progress import Listener, StepFinished, StepStarted, Warned
 from sltfleet.core.diagnosis import HostDiagnosis
@@ -63,7 +63,7 @@ def setup(
     """
 
     def work(host: Host) -> tuple[SetupResult, str]:
-        installer = _Installer(host, listener, dry_run, clock or Clock())
+        installer = _Installer(host, listener, host_needs(fleet, host).cargo, dry_run, clock or Clock())
         commands = installer.install()
         if dry_run:
             return SetupResult(commands), _count(commands, "would run")
@@ -79,6 +79,7 @@ class _Installer:
 
     host: Host
     listener: Listener
+    cargo: bool
     dry_run: bool
     clock: Clock
     deadline_s: float = field(init=False)
@@ -91,8 +92,8 @@ class _Installer:
         if facts.system != "Linux":
             why = f"this is {facts.system or 'an unknown system'}, and the runner needs Linux"
             raise HostError("cannot set up this host", why, "take a Linux host")
-        commands = self.carry_out(plan_packages(facts))
-        if facts.cargo is None:
+        commands = self.carry_out(plan_packages(facts, cargo=self.cargo))
+        if self.cargo and facts.cargo is None:
             commands += self.carry_out(self.plan_rust(facts))
         return commands
 

@@ -16,9 +16,11 @@ from collections.abc import Iterator
 from sltfleet import __version__
 from sltfleet.app.fleet import Fleet, Host, HostResults
 from sltfleet.app.progress import Listener
-from sltfleet.app.revision import read_revision
+from sltfleet.app.revision import read_origin, read_revision
 from sltfleet.app.sync_transfer import SyncJob, plan, transfer_and_delete
 from sltfleet.core.errors import SyncError
+from sltfleet.core.gitignore import parse_patterns
+from sltfleet.core.origin import another_origin
 from sltfleet.core.project_dir import ProjectDir, look_script, parse_project_dir, prepare_failure, prepare_script
 from sltfleet.core.rsync import QUIET_LIMIT_S, Stats
 from sltfleet.core.rsync_failures import no_rsync_there
@@ -29,13 +31,11 @@ from sltfleet.core.syncing import (
     SyncRecord,
     incomplete_note,
     next_content_id,
-    parse_whole_sync,
     record_from_json,
     record_script,
-    whole_sync_script,
 )
 from sltfleet.transport.rsync import RsyncResult
-from sltfleet.transport.worktree import check_patterns, select_files
+from sltfleet.transport.worktree import select_files
 
 #: Scripts that only look or write a small file; connecting included.
 SCRIPT_TIMEOUT_S = 60.0
@@ -48,10 +48,13 @@ def sync(
     listener: Listener,
     *,
     dry_run: bool = False,
+    take_over: bool = False,
     quiet_limit_s: int = QUIET_LIMIT_S,
     timeout_s: float = TRANSFER_TIMEOUT_S,
 ) -> HostResults[SyncedHost]:
     """Bring the repo to all hosts of the fleet. With `dry_run` nothing is written anywhere.
+
+    A folder that was synced from another checkout is left alone, with a RefusedError for its host, unless `take_over`.
 
     Raises SyncError for what is wrong on this side already (git, a submodule without content); what goes wrong on a
     host is that host's error. When it is left by an exception, KeyboardInterrupt say, the running transfers are
@@ -59,7 +62,10 @@ def sync(
     """
     config = fleet.loaded.config.sync
     repo = fleet.loaded.repo
-    include, exclude = check_patterns("sync.include", config.include), check_patterns("sync.exclude", config.exclude)
+    include, exclude = (
+        tuple(pattern for text in texts for pattern in parse_patterns(text))
+        for texts in (config.include, config.exclude)
+    )
     selection = select_files(repo, gitignore=config.gitignore, include=config.include, exclude=config.exclude)
     stop = threading.Event()
     with _rules_file(filter_rules(selection, include, exclude)) as rules_file:
@@ -68,6 +74,8 @@ def sync(
             rules_file=rules_file,
             max_delete=config.max_delete,
             revision=read_revision(repo),
+            origin=read_origin(repo),
+            take_over=take_over,
             stop=stop,
             listener=listener,
             quiet_limit_s=quiet_limit_s,
@@ -77,15 +85,6 @@ def sync(
             return fleet.each_host("syncing", lambda host: _sync_host(host, job, dry_run=dry_run), listener)
         finally:
             stop.set()
-
-
-def require_whole_sync(host: Host) -> SyncRecord:
-    """Return the record of the host's last sync.
-
-    Raises SyncError where there was none or it was interrupted, HostError.
-    """
-    answer = host.transport.run(whole_sync_script(host.paths), timeout_s=SCRIPT_TIMEOUT_S)
-    return parse_whole_sync(answer.exit_code, answer.stdout, answer.stderr)
 
 
 @contextlib.contextmanager
@@ -100,9 +99,11 @@ def _rules_file(rules: str) -> Iterator[str]:
 def _sync_host(host: Host, job: SyncJob, *, dry_run: bool) -> tuple[SyncedHost, str]:
     started_s = time.monotonic()
     place = _prepare(host, job, dry_run=dry_run)
+    before = record_from_json(place.record)
+    if place.foreign:
+        raise another_origin(job.origin, before.origin_name if before else "")
     if not place.rsync:
         raise no_rsync_there()
-    before = record_from_json(place.record)
     if dry_run:
         result = plan(host, job, place)
         return _describe(host, place, result, _stats(result), started_s, planned=_planned(result))
@@ -121,6 +122,8 @@ def _sync_host(host: Host, job: SyncJob, *, dry_run: bool) -> tuple[SyncedHost, 
         total_bytes=stats.total_bytes,
         finished_wall_s=time.time(),
         sltfleet_version=__version__,
+        origin=job.origin.digest,
+        origin_name=job.origin.name,
     )
     answer = host.transport.run(
         record_script(host.paths, record, tuple(result.reader.links)), timeout_s=SCRIPT_TIMEOUT_S
@@ -131,11 +134,12 @@ def _sync_host(host: Host, job: SyncJob, *, dry_run: bool) -> tuple[SyncedHost, 
 
 
 def _prepare(host: Host, job: SyncJob, *, dry_run: bool) -> ProjectDir:
+    wanted = "" if job.take_over else job.origin.digest
     if dry_run:
-        script = look_script(host.paths)
+        script = look_script(host.paths, wanted)
     else:
         note = incomplete_note(time.time(), job.revision.commit, job.revision.dirty_digest)
-        script = prepare_script(host.paths, note)
+        script = prepare_script(host.paths, note, wanted)
     answer = host.transport.run(script, timeout_s=SCRIPT_TIMEOUT_S)
     if answer.exit_code != 0:
         raise prepare_failure(host.paths, answer.exit_code, answer.stderr)

@@ -13,6 +13,7 @@ from pathlib import Path
 from sltfleet.app.fleet import Host
 from sltfleet.app.progress import Listener, TransferProgress
 from sltfleet.core.errors import FleetError, HostError
+from sltfleet.core.origin import Origin
 from sltfleet.core.project_dir import ProjectDir
 from sltfleet.core.revision import Revision
 from sltfleet.core.rsync import Progress, skipped_deletions, sync_argv
@@ -33,6 +34,8 @@ class SyncJob:
     rules_file: str
     max_delete: int
     revision: Revision
+    origin: Origin
+    take_over: bool
     stop: threading.Event
     listener: Listener
     quiet_limit_s: int
@@ -87,9 +90,9 @@ def _transfer(
     )
 
     def tell(progress: Progress) -> None:
-        # The percentage is of all files, sent or not: a total can be made of it only where all are sent.
-        total = progress.done_bytes * 100 // progress.percent if first and progress.percent else None
-        job.listener(TransferProgress(host.name, progress.done_bytes, total, progress.rate_bytes_per_s))
+        # The percentage is of all files' bytes, sent or not: it says how far this is only where all are sent.
+        share = progress.percent / 100 if first else progress.looked_at
+        job.listener(TransferProgress(host.name, progress.done_bytes, share, progress.rate_bytes_per_s))
 
     result = run_rsync(argv, timeout_s=job.timeout_s, stop=job.stop, on_progress=tell)
     if result.exit_code != 0 and result.exit_code not in allowed:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
-from sltfleet.cli.options import FleetOptions, duration_type, finish, fleet_options
+from sltfleet.cli.options import JSON, FleetOptions, duration_type, finish, fleet_options, format_option
 from sltfleet.core.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from sltfleet.core.cleaning import CleanPlan
 
 
 @click.command("clean", short_help="Delete old runs, build folders or the whole project on the hosts.")
@@ -23,6 +28,7 @@ from sltfleet.core.errors import ExitCode, UsageError
 )
 @click.option("--dry-run", "-n", is_flag=True, help="Show what would be deleted, and delete nothing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@format_option
 @fleet_options
 def command(
     options: FleetOptions,
@@ -33,6 +39,7 @@ def command(
     local_only: bool,
     dry_run: bool,
     yes: bool,
+    output_format: str,
 ) -> int:
     """Show what would be deleted and how much it frees, ask, and delete it.
 
@@ -42,14 +49,20 @@ def command(
     from sltfleet.cli.steps import StepDisplay
     from sltfleet.core.cleaning import CleanRequest
     from sltfleet.core.size import format_size
-    from sltfleet.report.clean_tables import plan_table
-    from sltfleet.report.terminal import say, tell
+    from sltfleet.report.clean_tables import plan_json, plan_table
+    from sltfleet.report.terminal import say, say_json, tell
+
+    def show(plans: Mapping[str, CleanPlan]) -> None:
+        if output_format == JSON:
+            say_json(plan_json(plans))
+        else:
+            say(plan_table(plans))
 
     request = CleanRequest(keep=keep, older_than_s=older_than_s, target=target, everything=everything)
     with options.open() as fleet:
         if local_only:
             plan = plan_local(fleet.paths, request, time.time())
-            say(plan_table({"here": plan}))
+            show({"here": plan})
             if dry_run or not plan.deletions or not _agreed(yes):
                 return ExitCode.OK
             tell(f"{format_size(execute_local(fleet.paths, plan).size_bytes)} freed")
@@ -58,7 +71,7 @@ def command(
             plans = plan_hosts(fleet, request, display)
         code = finish(plans)
         if plans.values:
-            say(plan_table(plans.values))
+            show(plans.values)
         if dry_run or not any(plan.deletions for plan in plans.values.values()) or not _agreed(yes):
             return code
         with StepDisplay() as display:

@@ -14,7 +14,7 @@ from sltfleet.cli.options import JSON, FleetOptions, fleet_options, format_optio
 def command(options: FleetOptions, runs: tuple[str, ...], output_format: str) -> None:
     """Show how busy the workers of several fetched runs were, side by side: RUN is an id, its beginning or its end.
 
-    Without RUN, the two newest.
+    Without RUN, the two newest. With --host or --tag, of the runs' parts on these hosts.
     """
     from sltfleet.app.compare import gather_comparison
     from sltfleet.core.paths import LocalPaths
@@ -22,7 +22,8 @@ def command(options: FleetOptions, runs: tuple[str, ...], output_format: str) ->
     from sltfleet.report.results_json import comparison_json
     from sltfleet.report.terminal import say, say_json
 
-    reports = gather_comparison(LocalPaths(options.load().fleet_dir), runs)
+    loaded = options.load()
+    reports = gather_comparison(LocalPaths(loaded.fleet_dir), runs, options.named_hosts(loaded))
     if output_format == JSON:
         say_json(comparison_json(reports))
     else:

@@ -37,7 +37,7 @@ def command(budget_s: float, workers: int, keep: bool, verbose: int) -> int:
     caches: cargo's own, and compiled dependencies in sltfleet's virtual environment.
     """
     from sltfleet.core.paths import HostPaths
-    from sltfleet.demo.cache import default_cache, keep_target, seed_target
+    from sltfleet.demo.cache import cargo_home, default_cache, keep_target, seed_target
     from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
     from sltfleet.demo.project import PROJECT, make_project
     from sltfleet.report.terminal import tell
@@ -57,7 +57,8 @@ def command(budget_s: float, workers: int, keep: bool, verbose: int) -> int:
             code = _tour(common, budget_s, workers)
             for name, cache in caches.items():
                 if cache is not None and code == ExitCode.OK:
-                    keep_target(cache, HostPaths(roots[name], PROJECT))
+                    home = cargo_home(over_ssh=name != "localhost")
+                    keep_target(cache, HostPaths(roots[name], PROJECT), home)
         if keep:
             tell(f"kept: {folder}")
         return code

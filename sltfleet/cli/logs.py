@@ -21,7 +21,8 @@ def command(options: FleetOptions, follow: bool, failed: bool, runner_log: bool,
     from sltfleet.app.status import poll_host
     from sltfleet.report.log_lines import log_line
     from sltfleet.report.problems import show_error
-    from sltfleet.report.terminal import say
+    from sltfleet.report.sanitize import visible
+    from sltfleet.report.terminal import say, tell
 
     code = ExitCode.OK
 
@@ -29,6 +30,10 @@ def command(options: FleetOptions, follow: bool, failed: bool, runner_log: bool,
         nonlocal code
         code = error.exit_code
         show_error(error)
+
+    def idle(host: str) -> None:
+        what = f"has no run {run_id}" if run_id else "has no run yet"
+        tell(f"{visible(host)}: {what}; `sltfleet status` shows what every host is doing")
 
     with options.open() as fleet:
         run_id = resolve_run(fleet.paths, run_text) if run_text else None
@@ -39,6 +44,7 @@ def command(options: FleetOptions, follow: bool, failed: bool, runner_log: bool,
             runner_log=runner_log,
             condition=lambda host, run_id: poll_host(host, run_id).condition,
             on_error=failing,
+            on_idle=idle,
         )
         try:
             for line in lines:

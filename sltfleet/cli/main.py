@@ -18,8 +18,8 @@ from sltfleet.core.errors import ExitCode, FleetError
 
 PROGRAM = "sltfleet"
 
-#: Set by the shell's completion script, see click's documentation.
-_COMPLETE_VARIABLE = "_SLTFLEET_COMPLETE"
+#: Set by the script that `sltfleet completion` prints.
+COMPLETE_VARIABLE = "_SLTFLEET_COMPLETE"
 
 #: Every command: its module below sltfleet.cli, and what `--help` says of it (a test holds it to the command's own
 #: text).
@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("compare", "Show the utilization of several runs side by side."),
     "clean": ("clean", "Delete old runs, build folders or the whole project on the hosts."),
     "schema": ("schema", "Print the JSON Schema of fleet.yaml."),
+    "completion": ("completion", "Print a script that completes sltfleet's commands in a shell."),
     "demo": ("demo", "Show all of it on this machine: three hosts, a sample suite, 30 seconds."),
 }
 
@@ -96,8 +97,8 @@ def main() -> None:
 
 def run(argv: list[str]) -> int:
     """Run one command and return its exit code. Every error is rendered here, and nowhere else."""
-    if _COMPLETE_VARIABLE in os.environ:
-        cli.main(prog_name=PROGRAM, complete_var=_COMPLETE_VARIABLE)
+    if COMPLETE_VARIABLE in os.environ:
+        cli.main(prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE)
     try:
         # Not `cli.main`, which ends the process with exit code 1 ("tests failed") when the reader of our output leaves.
         with cli.make_context(PROGRAM, argv) as context:

@@ -42,6 +42,12 @@ class FleetOptions:
 
         return load_config(self.fleet, ssh_config=self.ssh_config, environ=os.environ, cwd=Path.cwd())
 
+    def named_hosts(self, loaded: LoadedConfig) -> tuple[str, ...]:
+        """Return the hosts that `--host` and `--tag` choose, none where neither was typed. Raises UsageError."""
+        from sltfleet.config.select import select_hosts
+
+        return select_hosts(loaded.config, self.hosts, self.tags) if self.hosts or self.tags else ()
+
     @contextlib.contextmanager
     def open(self) -> Iterator[Fleet]:
         """Give the selected part of the fleet. Raises ConfigError and UsageError."""
@@ -97,6 +103,11 @@ def run_id_option(function: Callable[P, R]) -> Callable[P, R]:
     return click.option(
         "--run", "run_text", metavar="ID", help="The run: its id, or the id's beginning or end.  [default: the newest]"
     )(function)
+
+
+def take_over_option(function: Callable[P, R]) -> Callable[P, R]:
+    """Add `--take-over`."""
+    return click.option("--take-over", is_flag=True, help="Sync also where another checkout has been.")(function)
 
 
 def duration_type() -> FloatParam:

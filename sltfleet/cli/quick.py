@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from sltfleet.cli.options import FleetOptions, duration_type, finish, fleet_options
+from sltfleet.cli.options import FleetOptions, duration_type, finish, fleet_options, take_over_option
 from sltfleet.cli.run import run_options, start_and_watch
 
 
@@ -15,9 +15,12 @@ from sltfleet.cli.run import run_options, start_and_watch
 @click.option(
     "--budget", "budget_s", type=duration_type(), default="300s", show_default=True, help="How long the run lasts."
 )
+@take_over_option
 @run_options
 @fleet_options
-def command(options: FleetOptions, suite: str | None, detach: bool, **wanted: Any) -> int:
+def command(
+    options: FleetOptions, suite: str | None, detach: bool, take_over: bool, output_format: str, **wanted: Any
+) -> int:
     """Sync, build and run in one go: 8 workers per host for 300 seconds, unless told otherwise.
 
     Hosts that cannot be synced are named and left out.
@@ -27,11 +30,11 @@ def command(options: FleetOptions, suite: str | None, detach: bool, **wanted: An
 
     with options.open() as fleet:
         with StepDisplay() as display:
-            synced = sync(fleet, display)
+            synced = sync(fleet, display, take_over=take_over)
         code = finish(synced)
         if not synced.values:
             return code
     # Host names are checked by the configuration: none of them is a glob that would match others.
     options.hosts, options.tags = tuple(synced.values), ()
-    ended = start_and_watch(options, suite, detach, wanted)
+    ended = start_and_watch(options, suite, detach, output_format, wanted)
     return code or ended

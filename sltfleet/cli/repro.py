@@ -31,12 +31,11 @@ def command(options: FleetOptions, run: str, case: str, local: bool, times: int,
     """
     from sltfleet.app.fleet import open_fleet
     from sltfleet.app.repro import passed, plan_repro, print_line, run_again
-    from sltfleet.config.select import select_hosts
     from sltfleet.report.sanitize import visible
     from sltfleet.report.terminal import say, tell
 
     loaded = options.load()
-    only = select_hosts(loaded.config, options.hosts, options.tags) if options.hosts or options.tags else ()
+    only = options.named_hosts(loaded)
     # All hosts: with --local it is not the one on which the attempt failed.
     with open_fleet(loaded, tuple(loaded.config.hosts)) as fleet:
         plan = plan_repro(fleet, run, case, only, local=local)
@@ -58,12 +57,12 @@ def command(options: FleetOptions, run: str, case: str, local: bool, times: int,
 
 
 def _headline(plan: Plan) -> str:
-    from sltfleet.report.sanitize import visible
+    from sltfleet.report.sanitize import visible, visible_name
 
     past = plan.attempt
     return (
         f"run {past.run_id}, attempt {past.attempt} of {visible(past.host)} (it was: {visible(past.outcome)}), on "
-        f"{visible(plan.host.name)}: {visible(past.unit)}, worker {past.worker}, pass {past.pass_number}, "
+        f"{visible(plan.host.name)}: {visible_name(past.unit)}, worker {past.worker}, pass {past.pass_number}, "
         f"seed {past.seed}"
     )
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from sltfleet.cli.options import FleetOptions, duration_type, fleet_options
+from sltfleet.cli.options import JSON, FleetOptions, duration_type, fleet_options, format_option
 from sltfleet.core.errors import ExitCode
 
 R = TypeVar("R")
@@ -26,6 +26,7 @@ def run_options(function: Callable[..., R]) -> Callable[..., R]:
         click.option("--unit", "select", multiple=True, metavar="GLOB", help="Only units that match (repeatable)."),
         click.option("--replace", is_flag=True, help="End a run that is active on a host, and start this one."),
         click.option("--detach", "-d", is_flag=True, help="Start the run and do not watch it."),
+        format_option,
     )
     for decorator in reversed(decorators):
         function = decorator(function)
@@ -44,20 +45,22 @@ def run_options(function: Callable[..., R]) -> Callable[..., R]:
 )
 @run_options
 @fleet_options
-def command(options: FleetOptions, suite: str | None, detach: bool, **wanted: Any) -> int:
+def command(options: FleetOptions, suite: str | None, detach: bool, output_format: str, **wanted: Any) -> int:
     """Build where needed, start a runner on every selected host, and watch the run.
 
     The runners keep every worker busy until the budget's last second: they cover every unit, and go round again. Ctrl-C
     leaves the run running; `sltfleet status` shows it from any terminal. Ends with exit code 1 when attempts failed.
     """
-    return start_and_watch(options, suite, detach, wanted)
+    return start_and_watch(options, suite, detach, output_format, wanted)
 
 
-def start_and_watch(options: FleetOptions, suite: str | None, detach: bool, wanted: dict[str, Any]) -> int:
+def start_and_watch(
+    options: FleetOptions, suite: str | None, detach: bool, output_format: str, wanted: dict[str, Any]
+) -> int:
     """Do what `run` does, with the options as they were typed."""
     from sltfleet.app.run import RunOptions
     from sltfleet.cli.running import come_back, conclude, start, watch
-    from sltfleet.report.terminal import tell
+    from sltfleet.report.terminal import say_json, tell
 
     with options.open() as fleet:
         started = start(fleet, suite, RunOptions(**wanted))
@@ -65,7 +68,9 @@ def start_and_watch(options: FleetOptions, suite: str | None, detach: bool, want
         if not started.launched.values:
             return failed
         if detach:
+            if output_format == JSON:
+                say_json({"run": started.run_id, "hosts": list(started.launched.values)})
             tell(come_back(started.run_id))
             return failed
-        ended = conclude(watch(fleet, started), started.run_id)
+        ended = conclude(watch(fleet, started), started.run_id, output_format)
         return failed or ended

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from sltfleet.cli.options import JSON, TABLE
 from sltfleet.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -69,16 +70,19 @@ def watch_run(
         return watcher.latest()
 
 
-def conclude(statuses: list[HostStatus] | None, run_id: str) -> int:
+def conclude(statuses: list[HostStatus] | None, run_id: str, output_format: str = TABLE) -> int:
     """Print how a watched run ended, or how to come back to it, and return the exit code."""
     from sltfleet.core.polling import IDLE, LOST, UNREACHABLE
-    from sltfleet.report.status_tables import bad_attempts, problem_lines, status_table
-    from sltfleet.report.terminal import say, tell
+    from sltfleet.report.status_tables import bad_attempts, problem_lines, status_json, status_table
+    from sltfleet.report.terminal import say, say_json, tell
 
     if statuses is None:
         tell(come_back(run_id))
         return ExitCode.OK
-    say(status_table(statuses))
+    if output_format == JSON:
+        say_json(status_json(statuses))
+    else:
+        say(status_table(statuses))
     for line in problem_lines(statuses):
         tell(line)
     tell("`sltfleet fetch` brings journals, logs and artifacts here, and shows the tables")

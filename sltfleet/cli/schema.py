@@ -6,6 +6,7 @@ import click
 
 
 @click.command("schema", short_help="Print the JSON Schema of fleet.yaml.")
+@click.option("-v", "--verbose", count=True, expose_value=False, help="Show a traceback with an error.")
 def command() -> None:
     """Print the JSON Schema of fleet.yaml, so that an editor can complete and check the file.
 

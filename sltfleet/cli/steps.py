@@ -78,9 +78,10 @@ class StepDisplay:
             case StepStarted(host, step):
                 self._started_s[host] = time.monotonic()
                 self._update(host, step, "", None, None)
-            case TransferProgress(host, done, total, rate):
-                detail = f"{format_size(done)}, {format_size(int(rate))}/s"
-                self._update(host, None, detail, done, total)
+            case TransferProgress(host, done_bytes, share, rate):
+                percent = "" if share is None else f"{share:.0%}, "
+                detail = f"{percent}{format_size(done_bytes)}, {format_size(int(rate))}/s"
+                self._update(host, None, detail, share or 0.0, None if share is None else 1.0)
             case BuildProgress(host, crate, done, total):
                 self._update(host, None, visible(crate, limit=40), done, total)
                 self._say_crate(host, crate, done, total)

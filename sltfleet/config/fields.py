@@ -11,6 +11,7 @@ import re
 from pydantic import BaseModel
 
 from sltfleet.core.duration import DURATION_PATTERN, DurationError, check_duration, parse_duration
+from sltfleet.core.gitignore import parse_patterns
 from sltfleet.core.nearest import did_you_mean, nearest
 from sltfleet.core.size import SIZE_PATTERN, SizeError, check_size, parse_size
 from sltfleet.wire.globs import GlobError, compile_glob
@@ -29,6 +30,7 @@ __all__ = [
     "read_regex",
     "read_section",
     "read_size",
+    "read_sync_pattern",
     "read_template",
     "read_timeout",
 ]
@@ -105,6 +107,14 @@ def read_glob(value: object) -> object:
             compile_glob(value)
         except GlobError as error:
             raise FieldError(str(error)) from None
+    return value
+
+
+def read_sync_pattern(value: object) -> object:
+    """Return a pattern of .gitignore's syntax without a `!`, which would contradict its key. Raises FieldError."""
+    if isinstance(value, str) and any(pattern.negated for pattern in parse_patterns(value)):
+        hint = "write it in the other one of `include` and `exclude`, without the `!`"
+        raise FieldError(f"{value!r} begins with `!`", hint)
     return value
 
 

@@ -1,84 +1,37 @@
 """What fleet.yaml says, as types. `config.load` makes them from the file; everything else only reads them.
 
-Every field has a description: the JSON Schema and the reference in docs/fleet-yaml.md are made from this module.
-Durations are written as `300`, `300s`, `5m`, `1h30m` and are seconds here; sizes as `4MiB`, `500kB`, `1GiB` and are
-bytes here.
+The kinds of units and of verdicts have modules of their own, and so have the types of single values. Every field has a
+description: the JSON Schema and the reference in docs/fleet-yaml.md are made from it. Durations are written as `300`,
+`300s`, `5m`, `1h30m` and are seconds here; sizes as `4MiB`, `500kB`, `1GiB` and are bytes here.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from sltfleet.config.fields import (
-    DURATION_PATTERN,
-    SIZE_PATTERN,
-    FieldError,
-    read_duration,
-    read_env_value,
-    read_glob,
-    read_list,
-    read_regex,
-    read_section,
-    read_size,
-    read_template,
-    read_timeout,
+from sltfleet.config.fields import FieldError, read_section, read_timeout
+from sltfleet.config.types import (
+    Duration,
+    EnvName,
+    EnvValue,
+    HostName,
+    InnerPath,
+    Items,
+    LocalPath,
+    RootPath,
+    SafeName,
+    Size,
+    Strict,
+    SyncPattern,
+    Template,
+    UnitId,
+    Word,
 )
-from sltfleet.config.names import (
-    ENV_NAME_PATTERN,
-    SAFE_NAME_PATTERN,
-    check_dotted_path,
-    check_env_name,
-    check_host_name,
-    check_inner_path,
-    check_path,
-    check_result_path,
-    check_root,
-    check_safe_name,
-    check_word,
-)
+from sltfleet.config.units import CommandConfig, FilesConfig, LibtestConfig, PartitionsConfig
+from sltfleet.config.verdicts import ExitCodeConfig, JsonConfig, LibtestVerdictConfig, OutputConfig
 from sltfleet.core.paths import DEFAULT_ROOT
-
-T = TypeVar("T")
-
-#: What a reader accepts beside text, for editors: the JSON Schema is made from it.
-_TEXT_OR_NUMBER = Field(json_schema_extra={"type": ["string", "number"]})
-
-Duration = Annotated[
-    float,
-    BeforeValidator(read_duration),
-    Field(json_schema_extra={"type": ["number", "string"], "exclusiveMinimum": 0, "pattern": DURATION_PATTERN}),
-]
-Size = Annotated[
-    int,
-    BeforeValidator(read_size),
-    Field(json_schema_extra={"type": ["integer", "string"], "minimum": 1, "pattern": SIZE_PATTERN}),
-]
-Glob = Annotated[str, BeforeValidator(read_glob)]
-Regex = Annotated[str, BeforeValidator(read_regex)]
-Template = Annotated[str, BeforeValidator(read_template), _TEXT_OR_NUMBER]
-EnvValue = Annotated[str, BeforeValidator(read_env_value), _TEXT_OR_NUMBER]
-EnvName = Annotated[str, AfterValidator(check_env_name), Field(json_schema_extra={"pattern": ENV_NAME_PATTERN})]
-SafeName = Annotated[str, AfterValidator(check_safe_name), Field(json_schema_extra={"pattern": SAFE_NAME_PATTERN})]
-HostName = Annotated[str, AfterValidator(check_host_name)]
-Word = Annotated[str, AfterValidator(check_word)]
-RootPath = Annotated[str, AfterValidator(check_root)]
-InnerPath = Annotated[str, AfterValidator(check_inner_path)]
-ResultPath = Annotated[str, BeforeValidator(read_template), AfterValidator(check_result_path)]
-LocalPath = Annotated[str, AfterValidator(check_path)]
-DottedPath = Annotated[str, AfterValidator(check_dotted_path)]
-#: As the journal names it.
-UnitId = Annotated[str, Field(min_length=1, max_length=1000)]
-ExitCode = Annotated[int, Field(ge=0, le=255)]
-#: A tuple that is written as a list.
-Items = Annotated[tuple[T, ...], BeforeValidator(read_list)]
-
-
-class Strict(BaseModel):
-    """No unknown key, no silent conversion, no change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
 class SyncConfig(Strict):
@@ -86,9 +39,9 @@ class SyncConfig(Strict):
 
     gitignore: bool = True
     """Leave out what git ignores (.gitignore files at every level, .git/info/exclude, the person's global excludes)."""
-    exclude: Items[str] = ("/target/", ".git/", "node_modules/")
+    exclude: Items[SyncPattern] = ("/target/", ".git/", "node_modules/")
     """Further patterns to leave out, in .gitignore's syntax, relative to the repo."""
-    include: Items[str] = ()
+    include: Items[SyncPattern] = ()
     """Patterns to bring although git ignores them (generated test data, say), in .gitignore's syntax."""
     max_delete: int = Field(default=1000, ge=0)
     """A sync that would delete more files than this on a host deletes none and says so."""
@@ -179,123 +132,6 @@ class BuildConfig(Strict):
         return self
 
 
-class FilesConfig(Strict):
-    """One unit per file."""
-
-    kind: Literal["files"]
-    """A unit is a file."""
-    root: InnerPath
-    """The folder of the files, relative to the repo."""
-    include: Items[Glob] = ("**/*",)
-    """Globs below `root`; `**` stands for any number of folders."""
-    exclude: Items[Glob] = ()
-    """Globs below `root` to leave out."""
-
-
-class PartitionsConfig(Strict):
-    """Units are shares `k of count` of a suite that can only be told its share."""
-
-    kind: Literal["partitions"]
-    """A unit is a share."""
-    count: int = Field(ge=1, le=1_000_000)
-    """How many shares; many times the workers, so that they are small and nobody waits."""
-    first: Literal[0, 1] = 0
-    """The number of the first share, as the suite counts."""
-
-
-class LibtestConfig(Strict):
-    """One unit per test of Rust's own harness, `PACKAGE::TARGET::TEST`, from all executables that are built."""
-
-    kind: Literal["libtest"]
-    """A unit is a test."""
-    ignored: Literal["skip", "include", "only"] = "skip"
-    """What happens to tests with `#[ignore]`."""
-    exclude: Items[Glob] = ()
-    """Globs over the ids of tests or, `PACKAGE::TARGET`, of whole executables to leave out."""
-    batch: Duration | None = None
-    """Tests that are known to be shorter share a process until their durations add up to this; default: none does."""
-
-
-class ListedFilesConfig(Strict):
-    """The files that are units of a program."""
-
-    root: InnerPath
-    """The folder of the files, relative to the repo."""
-    include: Items[Glob] = ("**/*",)
-    """Globs below `root`; `**` stands for any number of folders."""
-    exclude: Items[Glob] = ()
-    """Globs below `root` to leave out."""
-
-
-class CommandConfig(Strict):
-    """Units of any program, named by one of `items`, `lines_of` and `files`."""
-
-    kind: Literal["command"]
-    """A unit is an argument of a program."""
-    program: Items[Template] = Field(min_length=1)
-    """The words of the command that runs one unit, `{unit}` among them; placeholders as in `env`."""
-    items: Items[Template] = ()
-    """The units themselves."""
-    lines_of: Items[str] = ()
-    """The words of a command that prints one unit per line; it is run in the run's tree on each host."""
-    files: ListedFilesConfig | None = None
-    """Files are the units."""
-
-    @model_validator(mode="after")
-    def _units_from_one_place(self) -> CommandConfig:
-        if sum(map(bool, (self.items, self.lines_of, self.files))) != 1:
-            raise FieldError("needs one of `items`, `lines_of` and `files`", "say in one way what the units are")
-        return self
-
-
-class ExitCodeConfig(Strict):
-    """The exit code tells."""
-
-    kind: Literal["exit-code"]
-    """The unit is the case."""
-    success: Items[ExitCode] = Field(default=(0,), min_length=1)
-    """Exit codes that mean `passed`."""
-
-
-class OutputConfig(Strict):
-    """Regular expressions (Python's) over what the test prints; a group `case` names the case, `message` says why."""
-
-    kind: Literal["output"]
-    """The cases are found in the output."""
-    passed: Items[Regex] = ()
-    """Each match is a case that passed."""
-    failed: Items[Regex] = ()
-    """Each match is a case that failed."""
-
-    @model_validator(mode="after")
-    def _finds_something(self) -> OutputConfig:
-        if not (self.passed or self.failed):
-            raise FieldError("has neither `passed` nor `failed`", "give at least one regular expression")
-        return self
-
-
-class JsonConfig(Strict):
-    """The test writes a JSON file that names its cases."""
-
-    kind: Literal["json"]
-    """The cases are listed in a file."""
-    path: ResultPath
-    """The file, relative to the test's working directory; placeholders as in `env`."""
-    passed: DottedPath
-    """Dotted path to the list of cases that passed."""
-    failed: DottedPath
-    """Dotted path to the list of cases that failed."""
-    messages: DottedPath | None = None
-    """Dotted path to an object from case name to message."""
-
-
-class LibtestVerdictConfig(Strict):
-    """What Rust's own test harness prints tells."""
-
-    kind: Literal["libtest"]
-    """The cases are tests of the harness."""
-
-
 class TimeoutConfig(Strict):
     """How long an attempt may take. A plain duration is the same as `max` alone."""
 
@@ -380,6 +216,11 @@ class SuiteConfig(Strict):
         units = values.get("units")
         kind = units.get("kind") if isinstance(units, dict) else getattr(units, "kind", None)
         return {**values, "verdict": {"kind": "libtest"}} if kind == "libtest" else values
+
+    @property
+    def needs_cargo(self) -> bool:
+        """Whether cargo builds it: it names a test target, or has every test as a unit."""
+        return self.build.test is not None or self.units.kind == "libtest"
 
 
 class FleetConfig(Strict):

@@ -53,7 +53,7 @@ def estimate_skew(host_clock_s: float | None, sent_s: float, received_s: float) 
 def diagnose(host: str, facts: HostFacts, needs: Needs, skew: Skew | None) -> HostDiagnosis:
     """Return every check's finding, in the order in which a person would care."""
     asked = Asked(host, facts, needs, skew)
-    findings = (check(asked) for check in checks_for(facts))
+    findings = (check(asked) for check in checks_for(facts, needs))
     return HostDiagnosis(host, tuple(finding for finding in findings if finding is not None), facts, skew)
 
 

@@ -42,7 +42,10 @@ class Skew:
 
 @dataclass(frozen=True)
 class Needs:
-    """What fleet.yaml wants of a host: its `workers` (None: one per core), and toolchains by rustup's names."""
+    """What fleet.yaml wants of a host: its `workers` (None: one per core), cargo with what it takes to compile Rust,
+    and toolchains by rustup's names.
+    """
 
     workers: int | None = None
     toolchains: tuple[str, ...] = ()
+    cargo: bool = True

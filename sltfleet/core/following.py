@@ -23,8 +23,10 @@ _FOLLOW = (
 run=$1
 if [ -z "$run" ]; then read -r run <"$root/current" || :; fi 2>/dev/null
 [ -n "$run" ] || exit 0
+[ -d "$root/runs/$run" ] || exit 0
 file=$root/runs/$run/$2
-size=$(wc -c <"$file" 2>/dev/null) || exit 0
+[ -f "$file" ] || file=/dev/null
+size=$(wc -c <"$file") || exit 0
 from=$3
 if [ "$from" -lt 0 ]; then from=$((size + from)); [ "$from" -ge 0 ] || from=0; fi
 printf '%s %s\\n' "$run" "$from"
@@ -53,7 +55,7 @@ def follow_script(paths: HostPaths, run_id: str | None, name: str, offset: int) 
 
 
 def parse_followed(output: str) -> Followed | None:
-    """Return the piece that a host sent, None where there is no run or no such file."""
+    """Return the piece that a host sent, None where there is no such run. A file that is not there yet is empty."""
     head, newline, body = output.partition("\n")
     run_id, _, offset = head.partition(" ")
     if not newline or not is_run_id(run_id) or not _OFFSET.fullmatch(offset):

@@ -287,9 +287,15 @@ _CHECKS: tuple[Check, ...] = (
 )
 
 
-def checks_for(facts: HostFacts) -> tuple[Check, ...]:
+#: What only matters where Rust is compiled.
+_FOR_CARGO: frozenset[Check] = frozenset((_cargo, _linker, _pkg_config))
+
+
+def checks_for(facts: HostFacts, needs: Needs) -> tuple[Check, ...]:
     """Return the checks that make sense for a host, in the order in which a person would care."""
-    return _CHECKS if facts.system == "Linux" else (_system, _shell)
+    if facts.system != "Linux":
+        return (_system, _shell)
+    return tuple(check for check in _CHECKS if needs.cargo or check not in _FOR_CARGO)
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -35,6 +35,9 @@ PACKAGES: dict[str, dict[Need, tuple[str, ...]]] = {
     "pacman": {"python": ("python",), "linker": ("gcc",), "pkg-config": ("pkgconf",)},
 }
 
+#: What only compiling Rust, and installing it, takes.
+_FOR_CARGO: frozenset[Need] = frozenset(("linker", "curl", "certificates", "make", "pkg-config"))
+
 #: How each package manager is told to install without asking back.
 _INSTALL = {
     "apt-get": ("apt-get", "install", "-y", "--no-install-recommends"),
@@ -134,8 +137,11 @@ def parse_sources(output: str) -> RustSources:
     )
 
 
-def missing_needs(facts: HostFacts) -> tuple[Need, ...]:
-    """Return what is missing and can be had as a package; a python3 that is merely too old cannot."""
+def missing_needs(facts: HostFacts, *, cargo: bool = True) -> tuple[Need, ...]:
+    """Return what is missing and can be had as a package; a python3 that is merely too old cannot.
+
+    `cargo`: whether Rust is compiled there.
+    """
     python = facts.python
     missing: dict[Need, bool] = {
         "rsync": "rsync" not in facts.programs,
@@ -146,7 +152,7 @@ def missing_needs(facts: HostFacts) -> tuple[Need, ...]:
         "make": "make" not in facts.programs,
         "pkg-config": "pkg-config" not in facts.programs,
     }
-    return tuple(need for need, is_missing in missing.items() if is_missing)
+    return tuple(need for need, is_missing in missing.items() if is_missing and (cargo or need not in _FOR_CARGO))
 
 
 def install_command(facts: HostFacts, needs: tuple[Need, ...]) -> Command | None:
@@ -158,13 +164,15 @@ def install_command(facts: HostFacts, needs: tuple[Need, ...]) -> Command | None
     return None
 
 
-def plan_packages(facts: HostFacts) -> Plan:
+def plan_packages(facts: HostFacts, *, cargo: bool = True) -> Plan:
     """Return how the missing packages get there. A host that lacks nothing gets an empty plan.
+
+    `cargo`: whether Rust is compiled there.
 
     Where only Rust is missing the plan still refreshes apt's lists, for it may have to come from there.
     """
-    needs = missing_needs(facts)
-    if not needs and facts.cargo is not None:
+    needs = missing_needs(facts, cargo=cargo)
+    if not needs and (facts.cargo is not None or not cargo):
         return Plan()
     if "apt-get" in facts.programs and _may_install(facts):
         update = Command("refreshing apt's package lists", (*_as_root(facts), *_APT, "update"))

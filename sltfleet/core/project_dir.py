@@ -38,7 +38,7 @@ case $1 in "~"|"~/"*) [ -n "${HOME:-}" ] || exit 70 ;; esac
 """
     + ROOT_PRELUDE
     + """\
-project=$1; marker=$2; incomplete=$3; record=$4; mode=$5
+project=$1; marker=$2; incomplete=$3; record=$4; mode=$5; origin=$6
 dir=$root/$project
 [ ! -L "$dir" ] || exit 71
 if [ -e "$dir" ]; then
@@ -64,10 +64,15 @@ if [ "$mode" = sync ]; then
 fi
 if [ -d "$dir" ]; then cd -P "$dir" && absolute=$(pwd -P) || exit 79; fi
 if [ -e "$dir/$incomplete" ]; then printf 'incomplete 1\\n'; fi
-if [ -f "$dir/$record" ]; then printf 'record '; head -c 65536 "$dir/$record" | tr '\\n' ' '; printf '\\n'; fi
+foreign=
+if [ -f "$dir/$record" ]; then
+  printf 'record '; head -c 65536 "$dir/$record" | tr '\\n' ' '; printf '\\n'
+  owner=$(sed -n 's/.*"origin": "\\([0-9a-f]*\\)".*/\\1/p' "$dir/$record")
+  if [ -n "$origin" ] && [ -n "$owner" ] && [ "$owner" != "$origin" ]; then foreign=1; printf 'foreign 1\\n'; fi
+fi
 if command -v rsync >/dev/null 2>&1; then
   printf 'rsync %s\\n' "$(rsync --version 2>/dev/null | sed -n 1p)"
-  if [ "$mode" = sync ]; then put_incomplete "$dir/$incomplete" || exit 79; fi
+  if [ "$mode" = sync ] && [ -z "$foreign" ]; then put_incomplete "$dir/$incomplete" || exit 79; fi
 fi
 printf 'free %s\\n' "$(stat -f -c '%a %S' . 2>/dev/null)"
 printf 'mount %s\\n' "$(df -P . 2>/dev/null | sed -n '2s/.*% *//p')"
@@ -81,13 +86,15 @@ class ProjectDir:
     """A project's folder as the host describes it.
 
     `rsync` is the first line of its `--version` ("" where there is none). `record` is the content of sync.json, ""
-    where there is none. `interrupted`: a sync began and never came to its end.
+    where there is none. `interrupted`: a sync began and never came to its end. `foreign`: the record is of another
+    origin, and the folder was left as it is.
     """
 
     path: str
     rsync: str
     record: str
     interrupted: bool
+    foreign: bool
     free_bytes: int | None
     mount: str
 
@@ -113,22 +120,22 @@ def check_root(paths: HostPaths) -> None:
         )
 
 
-def prepare_script(paths: HostPaths, incomplete: bytes) -> Script:
+def prepare_script(paths: HostPaths, incomplete: bytes, origin: str) -> Script:
     """Return the script that makes and marks the folder and, where rsync is there, writes `sync.incomplete`.
 
-    Raises RefusedError.
+    `origin` is the digest of the only origin whose folder may be synced, "" for any. Raises RefusedError.
     """
-    return _script(paths, "sync", incomplete)
+    return _script(paths, "sync", incomplete, origin)
 
 
-def look_script(paths: HostPaths) -> Script:
+def look_script(paths: HostPaths, origin: str) -> Script:
     """Return the script that only looks: nothing is made, nothing is changed. Raises RefusedError."""
-    return _script(paths, "look", b"")
+    return _script(paths, "look", b"", origin)
 
 
-def _script(paths: HostPaths, mode: str, incomplete: bytes) -> Script:
+def _script(paths: HostPaths, mode: str, incomplete: bytes, origin: str) -> Script:
     check_root(paths)
-    args = (paths.root, paths.project, MARKER_NAME, SYNC_INCOMPLETE_NAME, SYNC_RECORD_NAME, mode)
+    args = (paths.root, paths.project, MARKER_NAME, SYNC_INCOMPLETE_NAME, SYNC_RECORD_NAME, mode, origin)
     return Script(_BODY, args, files=(("incomplete", incomplete),))
 
 
@@ -148,6 +155,7 @@ def parse_project_dir(stdout: str) -> ProjectDir:
         rsync=fields.get("rsync", ""),
         record=record if len(record) < MAX_RECORD_BYTES else "",
         interrupted="incomplete" in fields,
+        foreign="foreign" in fields,
         free_bytes=free,
         mount=fields.get("mount", ""),
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sltfleet.core.shell import rsync_rsh
 
@@ -78,11 +78,15 @@ def rsync_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a transfer is: `percent` is of all files' bytes, unchanged ones included."""
+    """How far a transfer is. `percent` is of all files' bytes: where some are there already, it never comes to 100.
+
+    `looked_at` is the share (0 to 1) of the files that rsync has compared, None until it knows how many there are.
+    """
 
     done_bytes: int
     percent: int
     rate_bytes_per_s: float
+    looked_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Stats:
 
 
 _UNITS = {"B": 1.0, "kB": 1024.0, "MB": 1024.0**2, "GB": 1024.0**3, "TB": 1024.0**4}
-_PROGRESS = re.compile(r"\s*(\d+)\s+(\d+)%\s+([\d.]+)([kMGT]?B)/s\s+\d+:\d\d:\d\d")
+_PROGRESS = re.compile(r"\s*(\d+)\s+(\d+)%\s+([\d.]+)([kMGT]?B)/s\s+\d+:\d\d:\d\d(?:.*to-chk=(\d+)/(\d+)\))?")
 #: "--out-format=%i:%n": what changed, then the name. Control characters in a name are escaped by rsync.
 _CHANGE = re.compile(r"([<>ch.][fdLDS][^:]{9}):(.*)\Z")
 _DELETION = re.compile(r"\*deleting +:(.*)\Z")
@@ -131,6 +135,7 @@ class RsyncReader:
     deleted_names: list[str] = field(default_factory=list)
     _numbers: dict[str, int] = field(default_factory=dict)
     _folders: int = 0
+    _looked_at: float | None = None
     _rest: str = ""
 
     def feed(self, text: str) -> Progress | None:
@@ -139,9 +144,12 @@ class RsyncReader:
         progress = None
         for line in lines:
             found = parse_progress(line)
-            progress = found or progress
             if found is None:
                 self._take(line)
+                continue
+            # Said at the end of each file only.
+            self._looked_at = self._looked_at if found.looked_at is None else found.looked_at
+            progress = replace(found, looked_at=self._looked_at)
         return progress
 
     def _take(self, line: str) -> None:
@@ -202,8 +210,9 @@ def parse_progress(line: str) -> Progress | None:
     found = _PROGRESS.match(line)
     if found is None:
         return None
-    done, percent, rate, unit = found.groups()
-    return Progress(int(done), int(percent), float(rate) * _UNITS[unit])
+    done, percent, rate, unit, left, files = found.groups()
+    looked_at = 1 - int(left) / int(files) if files and int(files) else None
+    return Progress(int(done), int(percent), float(rate) * _UNITS[unit], looked_at)
 
 
 def skipped_deletions(stderr: str) -> int:

@@ -24,6 +24,11 @@ def started_at_s(run_id: str) -> float | None:
         return None
 
 
+def short_run_id(run_id: str) -> str:
+    """Return the end of a run's id, by which it can be named as well: it is enough for a person to tell runs apart."""
+    return run_id.rpartition("-")[2]
+
+
 def is_run_id(text: str) -> bool:
     """Whether `text` is a run id and nothing else: what a host says is checked by this before it becomes a path."""
     return RUN_ID_PATTERN.match(text) is not None

@@ -82,12 +82,6 @@ def script_input(script: Script, sentinel: str) -> bytes:
     return ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
 
 
-def after_sentinel(text: str, sentinel: str) -> tuple[str, str] | None:
-    """Return (noise, output) split at the line `sentinel`, None where the line is not there (yet)."""
-    noise, mark, output = text.partition(f"\n{sentinel}\n")
-    return (noise, output) if mark else None
-
-
 def rsync_rsh(argv: Iterable[str]) -> str:
     """Return the value of rsync's `-e` that makes it run `argv` before the host and the remote command.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from sltfleet.core.errors import HostError, SyncError
+from sltfleet.core.errors import SyncError
 from sltfleet.core.paths import SYNC_INCOMPLETE_NAME, SYNC_RECORD_NAME, HostPaths
 from sltfleet.core.shell import ROOT_PRELUDE, Script
 from sltfleet.wire.codec import decode, encode
@@ -29,7 +29,8 @@ class SyncRecord:
     """The last whole sync.
 
     `content_id` stays the same for exactly as long as no sync changes anything in the repo there. `total_bytes` are
-    those of all files, `finished_wall_s` seconds since the epoch on the controller's clock.
+    those of all files, `finished_wall_s` seconds since the epoch on the controller's clock. `origin` and `origin_name`
+    are those of `core.origin`, "" in a record of before there was one.
     """
 
     content_id: str
@@ -39,6 +40,8 @@ class SyncRecord:
     total_bytes: int
     finished_wall_s: float
     sltfleet_version: str
+    origin: str = ""
+    origin_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,29 +130,6 @@ def record_script(paths: HostPaths, record: SyncRecord, links: tuple[str, ...]) 
     """
     args = (paths.root, paths.project, SYNC_RECORD_NAME, SYNC_INCOMPLETE_NAME, *links)
     return Script(_RECORD_BODY, args, files=(("record", record_to_json(record)),))
-
-
-def whole_sync_script(paths: HostPaths) -> Script:
-    """Return the script that prints sync.json where the last sync was whole."""
-    body = (
-        ROOT_PRELUDE + f'cd -P "$root/$1" 2>/dev/null || exit {NEVER_CODE}\n{WHOLE_SYNC_CHECK}cat {SYNC_RECORD_NAME}\n'
-    )
-    return Script(body, (paths.root, paths.project))
-
-
-def parse_whole_sync(exit_code: int, stdout: str, stderr: str) -> SyncRecord:
-    """Return the record that `whole_sync_script` printed.
-
-    Raises SyncError where there was no whole sync, HostError for a failure.
-    """
-    if problem := sync_problem(exit_code):
-        raise problem
-    if exit_code != 0:
-        raise HostError("cannot look at the last sync", stderr.strip()[-500:])
-    record = record_from_json(stdout)
-    if record is None:
-        raise SyncError("the record of the last sync is damaged", fix="run `sltfleet sync`")
-    return record
 
 
 def sync_problem(exit_code: int) -> SyncError | None:

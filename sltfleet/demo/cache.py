@@ -17,19 +17,27 @@ from sltfleet.core.paths import MARKER_NAME, HostPaths
 
 #: What cargo knows of the compiler: another one makes a kept folder worthless.
 _COMPILER = ".rustc_info.json"
+#: In a kept folder: the path of cargo's own folder, which what was compiled knows. Cargo uses none of it with another.
+_CARGO_HOME = ".sltfleet-cargo-home"
 
 
 def default_cache(*, over_ssh: bool) -> Path | None:
     """Return where compiled dependencies are kept, None where sltfleet is not in a virtual environment.
 
-    What cargo compiled knows the path of cargo's own folder. A session over ssh has the account's home folder, and so
-    another one than this process where HOME was set to something else.
+    There are two places where a session over ssh has another `cargo_home` than this process.
     """
     if sys.prefix == sys.base_prefix:
         return None
-    account_home = pwd.getpwuid(os.getuid()).pw_dir
-    name = "ssh-target" if over_ssh and os.environ.get("HOME") != account_home else "target"
-    return Path(sys.prefix) / "share" / "sltfleet-demo" / name
+    apart = over_ssh and cargo_home(over_ssh=True) != cargo_home(over_ssh=False)
+    return Path(sys.prefix) / "share" / "sltfleet-demo" / ("ssh-target" if apart else "target")
+
+
+def cargo_home(*, over_ssh: bool) -> Path:
+    """Return the path of cargo's own folder, in this process or in a session over ssh: that has nothing of this
+    process' environment, and the account's home folder.
+    """
+    usual = Path(pwd.getpwuid(os.getuid()).pw_dir, ".cargo")
+    return usual if over_ssh else Path(os.environ.get("CARGO_HOME") or Path(os.environ.get("HOME", ""), ".cargo"))
 
 
 def seed_target(cache: Path, host: HostPaths) -> None:
@@ -45,15 +53,21 @@ def seed_target(cache: Path, host: HostPaths) -> None:
     copy_tree(cache, Path(host.target))
 
 
-def keep_target(cache: Path, host: HostPaths) -> None:
-    """Keep a copy of the host's target folder, unless the one that is kept is of the same compiler. Raises OSError."""
+def keep_target(cache: Path, host: HostPaths, cargo_home: Path) -> None:
+    """Keep a copy of the host's target folder, unless the one that is kept is of the same compiler and `cargo_home`.
+
+    Raises OSError.
+    """
     target = Path(host.target)
-    if not (target / _COMPILER).is_file() or _same_compiler(cache, target):
+    compiler = _content(target / _COMPILER)
+    home = os.fsencode(cargo_home)
+    if compiler is None or (_content(cache / _COMPILER), _content(cache / _CARGO_HOME)) == (compiler, home):
         return
     aside = cache.with_name(cache.name + ".new")
     shutil.rmtree(aside, ignore_errors=True)
     aside.parent.mkdir(parents=True, exist_ok=True)
     copy_tree(target, aside)
+    (aside / _CARGO_HOME).write_bytes(home)
     shutil.rmtree(cache, ignore_errors=True)
     aside.rename(cache)
 
@@ -66,8 +80,8 @@ def copy_tree(source: Path, target: Path) -> None:
         raise OSError(done.stderr.strip())
 
 
-def _same_compiler(cache: Path, target: Path) -> bool:
+def _content(path: Path) -> bytes | None:
     try:
-        return (cache / _COMPILER).read_bytes() == (target / _COMPILER).read_bytes()
+        return path.read_bytes()
     except OSError:
-        return False
+        return None

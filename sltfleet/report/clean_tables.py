@@ -1,9 +1,10 @@
-"""The table of what `clean` would delete."""
+"""The table and the JSON of what `clean` would delete."""
 
 from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from tabulate import tabulate
 
@@ -33,3 +34,17 @@ def plan_table(plans: Mapping[str, CleanPlan]) -> str:
         disable_numparse=True,
         colalign=("left", "left", "right", "left"),
     )
+
+
+def plan_json(plans: Mapping[str, CleanPlan]) -> list[dict[str, object]]:
+    """Return the JSON value of `clean --format json`: per host what goes and the runs that stay. Sizes are bytes."""
+    return [
+        {
+            "host": host,
+            "place": plan.place,
+            "size_bytes": plan.size_bytes,
+            "deletions": [asdict(deletion) for deletion in plan.deletions],
+            "kept": list(plan.kept),
+        }
+        for host, plan in plans.items()
+    ]

@@ -8,13 +8,14 @@ the fields of `core.facts.HostFacts`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tabulate import tabulate
 
 from sltfleet.core.diagnosis import HostDiagnosis
 from sltfleet.core.facts import HostFacts
 from sltfleet.core.findings import Finding, Level
+from sltfleet.core.installing import Command
 from sltfleet.core.size import format_size
 from sltfleet.report.sanitize import visible
 from sltfleet.report.terminal import BAD, DIM, GOOD, WARN, style
@@ -47,6 +48,20 @@ def doctor_json(controller: Sequence[Finding], diagnoses: Sequence[HostDiagnosis
         "controller": [finding.to_json() for finding in controller],
         "hosts": [diagnosis.to_json() for diagnosis in diagnoses],
     }
+
+
+def setup_json(done: Mapping[str, tuple[Sequence[Command], HostDiagnosis | None]]) -> list[dict[str, object]]:
+    """Return the JSON value of `setup --format json`: per host the commands that were run, or would be, and how it is
+    now (null for a dry run).
+    """
+    return [
+        {
+            "host": host,
+            "commands": [{"title": command.title, "argv": list(command.argv)} for command in commands],
+            "diagnosis": diagnosis.to_json() if diagnosis else None,
+        }
+        for host, (commands, diagnosis) in done.items()
+    ]
 
 
 def worst_level(controller: Iterable[Finding], diagnoses: Iterable[HostDiagnosis]) -> Level:

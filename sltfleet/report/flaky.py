@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from sltfleet.core.shell import join
-from sltfleet.report.sanitize import visible
+from sltfleet.report.sanitize import visible, visible_name
 from sltfleet.report.tables import MAX_ROWS, MESSAGE_WIDTH, NAME_WIDTH, hosts_text, table
 from sltfleet.report.terminal import WARN, style
 from sltfleet.report.text import duration, of, percent
@@ -19,7 +19,7 @@ def flaky_table(flaky: Sequence[Flaky]) -> str:
     """Return what both passed and failed; "" where nothing did."""
     rows = [
         (
-            visible(found.name, limit=NAME_WIDTH),
+            visible_name(found.name, limit=NAME_WIDTH),
             found.kind,
             style(of(found.failed, found.failed + found.passed), WARN),
             percent(found.failure_rate),
@@ -37,7 +37,7 @@ def flaky_lines(flaky: Iterable[Flaky]) -> Iterator[str]:
         if not found.failures:
             continue
         first = found.failures[0]
-        yield style(visible(found.name, limit=2 * NAME_WIDTH), bold=True)
+        yield style(visible_name(found.name, limit=2 * NAME_WIDTH), bold=True)
         passed = f", passed with {_seeds(found.passed_seeds)}" if found.passed_seeds else ""
         yield f"  failed with {_seeds(found.failed_seeds)}{passed}"
         yield f"  {_place(first)}; beside it: {_beside(first.neighbours)}"
@@ -57,7 +57,7 @@ def _place(failure: FlakyFailure) -> str:
 
 
 def _beside(neighbours: Sequence[str]) -> str:
-    shown = ", ".join(visible(name, limit=NAME_WIDTH) for name in neighbours[:MAX_NEIGHBOURS])
+    shown = ", ".join(visible_name(name, limit=NAME_WIDTH) for name in neighbours[:MAX_NEIGHBOURS])
     left_out = len(neighbours) - MAX_NEIGHBOURS
     return f"{shown} and {left_out} more" if left_out > 0 else shown or "nothing"
 

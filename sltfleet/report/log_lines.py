@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sltfleet.core.duration import format_duration
-from sltfleet.report.sanitize import visible
+from sltfleet.report.sanitize import visible, visible_name
 from sltfleet.report.terminal import BAD, DIM, GOOD, WARN, style
 from sltfleet.wire import outcome
 from sltfleet.wire.events import AttemptFinished, Event, Note, PassFinished, RunFinished, RunStarted
@@ -34,7 +34,7 @@ def _attempt(event: AttemptFinished) -> str:
     reason = f": {visible(message, limit=160)}" if message else ""
     return (
         f"{word} {format_duration(event.duration_s):>8}  pass {event.pass_number}  worker {event.worker}  "
-        f"{visible(event.unit)}{cases}{reason}"
+        f"{visible_name(event.unit)}{cases}{reason}"
     )
 
 

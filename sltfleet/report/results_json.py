@@ -11,7 +11,8 @@
                 "passed_seeds": […],
                 "failures": [{"run_id", "host", "attempt", "unit", "worker", "pass_number", "seed", "outcome",
                               "message", "start_s", "end_s", "neighbours": […], "output"}]}],
-     "slowest": [{"unit", "median_s", "max_s", "attempts"}]}
+     "slowest": [{"unit", "median_s", "max_s", "attempts"}],
+     "quarantined": [{"unit", "timeouts", "hosts": […]}]}
 
     {"format": 1, "runs": [{"run", "project", "suite", "seed", "once", "summary"}]}    # compare
 
@@ -42,6 +43,7 @@ def run_json(report: RunReport) -> dict[str, object]:
         "failing": [asdict(case) for case in report.failing],
         "flaky": [_rounded(asdict(found)) for found in report.flaky],
         "slowest": [_rounded(asdict(unit)) for unit in report.slowest],
+        "quarantined": [asdict(unit) for unit in report.quarantined],
     }
 
 

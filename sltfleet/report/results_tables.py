@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 
 from sltfleet.core.utilization import ELAPSED
 from sltfleet.report.flaky import flaky_lines, flaky_table
-from sltfleet.report.sanitize import visible
+from sltfleet.report.sanitize import visible, visible_name
 from sltfleet.report.tables import MAX_ROWS, MESSAGE_WIDTH, NAME_WIDTH, Row, hosts_text, table
-from sltfleet.report.terminal import BAD, GOOD, style
+from sltfleet.report.terminal import BAD, GOOD, WARN, style
 from sltfleet.report.text import NOTHING, count, duration, of, percent
-from sltfleet.results.model import Cause, FailingCase, HostRun, RunReport, SlowUnit
+from sltfleet.results.model import Cause, FailingCase, HostRun, QuarantinedUnit, RunReport, SlowUnit
 from sltfleet.wire.outcome import BAD as BAD_OUTCOMES
 from sltfleet.wire.outcome import FAIL, OUTCOMES, PASS
 
@@ -38,6 +38,11 @@ def run_tables(report: RunReport) -> str:
         _section("Flaky: the same build passed and failed", flaky_table(report.flaky), _more(report.flaky)),
         _section("Flaky, case by case", "\n".join(flaky_lines(report.flaky))),
         _section("Slowest units", slowest_table(report.slowest)),
+        _section(
+            "In quarantine: they time out again and again, and are run rarely",
+            quarantine_table(report.quarantined),
+            _more(report.quarantined),
+        ),
         _section("Worth knowing", "\n".join(oddities(report.hosts))),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -88,7 +93,7 @@ def causes_table(causes: Sequence[Cause]) -> str:
             count(cause.failed),
             hosts_text(cause.hosts),
             duration(cause.first_seen_s),
-            visible(cause.case, limit=CASE_WIDTH),
+            visible_name(cause.case, limit=CASE_WIDTH),
             visible(cause.message or NO_MESSAGE, limit=MESSAGE_WIDTH),
         )
         for number, cause in enumerate(causes[:MAX_ROWS], 1)
@@ -105,7 +110,7 @@ def failing_table(failing: Sequence[FailingCase], causes: Sequence[Cause] = ()) 
             numbers.setdefault(case, []).append(str(number))
     rows = [
         (
-            visible(case.case, limit=NAME_WIDTH),
+            visible_name(case.case, limit=NAME_WIDTH),
             ", ".join(numbers.get(case.case, [NOTHING])),
             style(count(case.failed), BAD),
             count(case.passed),
@@ -120,10 +125,19 @@ def failing_table(failing: Sequence[FailingCase], causes: Sequence[Cause] = ()) 
 def slowest_table(slowest: Sequence[SlowUnit]) -> str:
     """Return the units that take longest; "" where none has a verdict."""
     rows = [
-        (visible(unit.unit, limit=NAME_WIDTH), duration(unit.median_s), duration(unit.max_s), count(unit.attempts))
+        (visible_name(unit.unit, limit=NAME_WIDTH), duration(unit.median_s), duration(unit.max_s), count(unit.attempts))
         for unit in slowest
     ]
     return table(rows, ("unit", "median", "longest", "attempts"), text_columns=1)
+
+
+def quarantine_table(quarantined: Sequence[QuarantinedUnit]) -> str:
+    """Return the units in quarantine; "" where there are none."""
+    rows = [
+        (visible_name(unit.unit, limit=NAME_WIDTH), style(count(unit.timeouts), WARN), hosts_text(unit.hosts))
+        for unit in quarantined[:MAX_ROWS]
+    ]
+    return table(rows, ("unit", "timeouts\nin a row", "hosts"), text_columns=(0, 2))
 
 
 def oddities(hosts: Iterable[HostRun]) -> list[str]:

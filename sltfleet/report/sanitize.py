@@ -47,6 +47,16 @@ _ONE_LINE = _Visible(keep="")
 _LINES = _Visible(keep="\n\t")
 
 
+#: Stands where a test has an empty name, or one of spaces: a blank cell would look like a fault of the table.
+NO_NAME = "(no name)"
+
+
+def visible_name(name: str, *, limit: int | None = None) -> str:
+    """Return the name of a unit or a case as `visible` does, and something to see where there is nothing."""
+    shown = visible(name, limit=limit)
+    return NO_NAME if not shown or shown.isspace() else shown
+
+
 def visible(text: str, *, one_line: bool = True, limit: int | None = None) -> str:
     """Return `text` with everything that is not plain to see made visible, e.g. ESC as `␛`, U+202E as `\\u202e`.
 

@@ -11,7 +11,8 @@ from tabulate import tabulate
 
 from sltfleet.core.duration import format_duration
 from sltfleet.core.polling import DONE, LOST, RUNNING, STALLED, STOPPED, UNREACHABLE, HostStatus
-from sltfleet.report.sanitize import visible
+from sltfleet.core.runid import short_run_id
+from sltfleet.report.sanitize import visible, visible_name
 from sltfleet.report.terminal import BAD, DIM, GOOD, WARN, style
 from sltfleet.report.text import percent
 from sltfleet.wire.outcome import BAD as BAD_OUTCOMES
@@ -62,11 +63,21 @@ _HEADERS = (
 
 
 def status_table(statuses: Sequence[HostStatus]) -> str:
-    """Return the table of all hosts, with a fleet line below where there are several."""
+    """Return the table of all hosts, with a fleet line below where there are several.
+
+    Hosts that are at different runs have no sum: each has its run's short name instead.
+    """
     rows = [_row(status) for status in statuses]
-    if len(statuses) > 1:
+    headers: tuple[str, ...] = _HEADERS
+    if len(_runs(statuses)) > 1:
+        headers = (*_HEADERS[:2], "run", *_HEADERS[2:])
+        rows = [
+            (*row[:2], short_run_id(status.run_id) if status.run_id else "-", *row[2:])
+            for row, status in zip(rows, statuses, strict=True)
+        ]
+    elif len(statuses) > 1:
         rows.append(_fleet_row(statuses))
-    return tabulate(rows, headers=_HEADERS, disable_numparse=True, stralign="right", colalign=("left", "left"))
+    return tabulate(rows, headers=headers, disable_numparse=True, stralign="right", colalign=("left", "left"))
 
 
 def worker_table(status: HostStatus) -> str:
@@ -82,24 +93,23 @@ def worker_table(status: HostStatus) -> str:
     for worker in state.worker_states:
         since = "" if worker.since_s is None else format_duration(max(0.0, state.elapsed_s - worker.since_s))
         busy = percent(worker.busy_s / span_s) if span_s > 0 else "-"
-        unit = "-" if worker.unit is None else visible(worker.unit, limit=60)
+        unit = "-" if worker.unit is None else visible_name(worker.unit, limit=60)
         rows.append((worker.worker, unit, since, worker.attempts, busy))
     table = tabulate(rows, headers=("worker", "unit", "since", "attempts", "occupancy"), disable_numparse=True)
     if state.quarantined:
-        names = ", ".join(visible(unit, limit=60) for unit in state.quarantined)
+        names = ", ".join(visible_name(unit, limit=60) for unit in state.quarantined)
         table += f"\n{style('in quarantine', WARN)}, they time out again and again: {names}"
     return table
 
 
 def status_json(statuses: Sequence[HostStatus]) -> dict[str, object]:
     """Return the JSON value of `status --format json`; see docs/REMOTE_TESTING.md."""
-    run_ids = {status.run_id for status in statuses if status.run_id}
-    return {"run": max(run_ids, default=None), "hosts": [_host_json(status) for status in statuses]}
+    return {"run": max(_runs(statuses), default=None), "hosts": [_host_json(status) for status in statuses]}
 
 
 def problem_lines(statuses: Sequence[HostStatus]) -> list[str]:
     """Return the lines of the hosts that have something to say beside their numbers, with what to do about it."""
-    lines = []
+    lines = _mixed_lines(statuses)
     for status in statuses:
         if status.problem:
             lines.append(f"{style(visible(status.host), bold=True)}: {visible(status.problem)}")
@@ -109,6 +119,21 @@ def problem_lines(statuses: Sequence[HostStatus]) -> list[str]:
         if status.error is not None and status.error.fix:
             lines.append(f"  {style('next:', GOOD)} {visible(status.error.fix)}")
     return lines
+
+
+def _mixed_lines(statuses: Sequence[HostStatus]) -> list[str]:
+    runs = _runs(statuses)
+    if len(runs) < 2:
+        return []
+    newest = max(runs)
+    return [
+        f"the hosts are at {len(runs)} different runs, and nothing is summed; the newest is {newest}",
+        f"  {style('next:', GOOD)} `sltfleet status --run {newest}` shows that one alone",
+    ]
+
+
+def _runs(statuses: Sequence[HostStatus]) -> set[str]:
+    return {status.run_id for status in statuses if status.run_id}
 
 
 def bad_attempts(statuses: Sequence[HostStatus]) -> int:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from sltfleet.core.errors import RunError
 from sltfleet.wire.codec import DecodeError
-from sltfleet.wire.events import AttemptFinished, AttemptStarted, Event, RunStarted, event_from_line
+from sltfleet.wire.events import AttemptFinished, Event, RunStarted, event_from_line
 from sltfleet.wire.format import FormatError
 from sltfleet.wire.outcome import OUTCOMES
 
@@ -59,27 +59,6 @@ class Piece:
     next_offset: int
     more: bool
     damage: Damage | None = None
-
-
-@dataclass(frozen=True)
-class Journal:
-    """A whole journal. `unfinished` are the attempts that were started and have no end in it."""
-
-    events: tuple[Event, ...]
-    unfinished: tuple[AttemptStarted, ...] = field(default=())
-    damage: Damage | None = None
-
-
-def read_journal(path: Path) -> Journal:
-    """Return everything that can be read. Raises RunError where the file cannot be opened, or is no regular file."""
-    events: list[Event] = []
-    damage = None
-    for piece in read_pieces(path):
-        events += piece.events
-        damage = piece.damage
-    ended = {event.attempt for event in events if isinstance(event, AttemptFinished)}
-    started = (event for event in events if isinstance(event, AttemptStarted))
-    return Journal(tuple(events), tuple(event for event in started if event.attempt not in ended), damage)
 
 
 def read_pieces(path: Path, offset: int = 0) -> Iterator[Piece]:

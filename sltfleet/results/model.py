@@ -120,6 +120,15 @@ class SlowUnit:
 
 
 @dataclass(frozen=True)
+class QuarantinedUnit:
+    """A unit that was in quarantine at the run's end: after how many timeouts in a row (the most of any host)."""
+
+    unit: str
+    timeouts: int
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RunReport:
     """Everything that the tables of one run show. `slowest` is the top of the list, all else is whole."""
 
@@ -134,3 +143,4 @@ class RunReport:
     failing: tuple[FailingCase, ...]
     flaky: tuple[Flaky, ...]
     slowest: tuple[SlowUnit, ...]
+    quarantined: tuple[QuarantinedUnit, ...]

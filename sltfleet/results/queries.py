@@ -17,14 +17,18 @@ from sltfleet.core.utilization import Utilization, utilization
 from sltfleet.results.attempts import explained
 from sltfleet.results.causes import causes
 from sltfleet.results.database import from_sql
-from sltfleet.results.model import FailingCase, Flaky, HostRun, RunReport, SlowUnit
+from sltfleet.results.model import FailingCase, Flaky, HostRun, QuarantinedUnit, RunReport, SlowUnit
 from sltfleet.results.rows import read_samples
 from sltfleet.results.store import Store
 from sltfleet.wire.coverage import Coverage, is_share
 from sltfleet.wire.outcome import BAD, PASS, VERDICTS
+from sltfleet.wire.quarantine import IN_QUARANTINE, OUT_OF_QUARANTINE, quarantine_from_text
 
 #: So many of the slowest units are worth a line.
 SLOWEST = 10
+
+#: Notes that have a table of their own. A unit's name may be stored as bytes.
+_ABOUT_QUARANTINE = f"(CAST(text AS TEXT) LIKE '{IN_QUARANTINE}%' OR CAST(text AS TEXT) LIKE '{OUT_OF_QUARANTINE}%')"
 
 #: So many notes of a host are shown; a runner in trouble may write thousands.
 MAX_NOTES = 20
@@ -35,15 +39,22 @@ def _words(outcomes: Iterable[str]) -> str:
     return "(" + ", ".join(f"'{outcome}'" for outcome in sorted(outcomes)) + ")"
 
 
-def run_report(store: Store, run_id: str) -> RunReport:
-    """Return everything about one run. Raises RunError where it is not in the database."""
-    with store.snapshot():
+def run_report(store: Store, run_id: str, only_hosts: Sequence[str] = ()) -> RunReport:
+    """Return everything about one run, or about its part on `only_hosts`. Raises RunError where that is not in the
+    database.
+    """
+    with store.snapshot(only_hosts):
         row = store.connection.execute(
             "SELECT project, suite, seed, once FROM runs WHERE run_id = ?", (run_id,)
         ).fetchone()
         if row is None:
             raise RunError(f"nothing of run {run_id} has been fetched", fix=f"`sltfleet fetch --run {run_id}`")
         hosts = host_runs(store, run_id)
+        if not hosts:
+            raise RunError(
+                f"nothing of run {run_id} has been fetched from {', '.join(only_hosts)}",
+                fix=f"`sltfleet fetch --run {run_id}`, or leave out --host and --tag",
+            )
         total, covered, cases = _coverage(store, run_id)
         return RunReport(
             run_id=run_id,
@@ -59,6 +70,7 @@ def run_report(store: Store, run_id: str) -> RunReport:
             failing=failing_cases(store, run_id),
             flaky=flaky(store, run_id),
             slowest=slowest_units(store, run_id),
+            quarantined=quarantined_units(store, run_id),
         )
 
 
@@ -235,6 +247,26 @@ def slowest_units(store: Store, run_id: str, limit: int = SLOWEST) -> tuple[Slow
     return tuple(sorted(found, key=lambda unit: (-unit.median_s, unit.unit))[:limit])
 
 
+def quarantined_units(store: Store, run_id: str) -> tuple[QuarantinedUnit, ...]:
+    """Return the units that were in quarantine at the end, on whichever host, those with most timeouts first."""
+    rows = store.connection.execute(
+        f"SELECT host, text FROM notes JOIN hosts ON hosts.id = host_id WHERE run_id = ? AND {_ABOUT_QUARANTINE} "
+        "ORDER BY t",
+        (run_id,),
+    ).fetchall()
+    last: dict[str, dict[str, int]] = {}
+    for host, text in rows:
+        told = quarantine_from_text(from_sql(text))
+        if told is not None:
+            last.setdefault(told.unit, {})[host] = told.timeouts
+    found = [
+        QuarantinedUnit(unit, max(of_hosts.values()), tuple(sorted(host for host, count in of_hosts.items() if count)))
+        for unit, of_hosts in last.items()
+        if any(of_hosts.values())
+    ]
+    return tuple(sorted(found, key=lambda unit: (-unit.timeouts, unit.unit)))
+
+
 def _coverage(store: Store, run_id: str) -> tuple[int, int, int]:
     """Units of all hosts, those with a verdict, and cases with a verdict: each counted once."""
     ask = store.connection.execute
@@ -256,5 +288,7 @@ def _coverage(store: Store, run_id: str) -> tuple[int, int, int]:
 
 
 def _notes(store: Store, host_id: int) -> tuple[str, ...]:
-    rows = store.connection.execute("SELECT text FROM notes WHERE host_id = ? ORDER BY t LIMIT ?", (host_id, MAX_NOTES))
+    rows = store.connection.execute(
+        f"SELECT text FROM notes WHERE host_id = ? AND NOT {_ABOUT_QUARANTINE} ORDER BY t LIMIT ?", (host_id, MAX_NOTES)
+    )
     return tuple(from_sql(row[0]) for row in rows.fetchall())

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -161,11 +161,22 @@ class Store:
         return [from_sql(row[0]) for row in rows]
 
     @contextlib.contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Within it all queries see the same state, whatever another controller imports meanwhile."""
+    def snapshot(self, only_hosts: Sequence[str] = ()) -> Iterator[None]:
+        """Within it all queries see the same state, whatever another controller imports meanwhile.
+
+        `only_hosts`: as if there were no other hosts (none: all).
+        """
         with translated(self.path):
             self.connection.execute("BEGIN")
             try:
+                if only_hosts:
+                    # SQLite looks a name up among the temporary ones first; both go with the transaction.
+                    self.connection.execute("CREATE TEMP TABLE only_hosts (name PRIMARY KEY)")
+                    rows = ((host,) for host in dict.fromkeys(only_hosts))
+                    self.connection.executemany("INSERT INTO only_hosts VALUES (?)", rows)
+                    self.connection.execute(
+                        "CREATE TEMP VIEW hosts AS SELECT * FROM main.hosts WHERE host IN (SELECT name FROM only_hosts)"
+                    )
                 yield
             finally:
                 self.connection.execute("ROLLBACK")

@@ -344,12 +344,13 @@ class Dispatcher:
         return actions
 
     def _learn(self, finished: wire.AttemptFinished) -> List[wire.Event]:
-        """Learn from an attempt, and tell where that puts its unit into quarantine or lets it out."""
+        """Learn from an attempt, and tell where its unit timed out and is in quarantine now, or is let out of it."""
         unit = finished.unit
         before = unit in self.knowledge.quarantined
         self.knowledge.learn(finished)
         after = unit in self.knowledge.quarantined
-        return [records.quarantine(unit, self.knowledge.timeouts(unit), finished.t)] if before != after else []
+        told = after if finished.outcome == outcomes.TIMEOUT else before and not after
+        return [records.quarantine(unit, self.knowledge.timeouts(unit), finished.t)] if told else []
 
     def _passes_over(self, numbers: Tuple[int, ...], now: float) -> List[Action]:
         sizes = ((number, self._scheduler.size_of(number)) for number in numbers)

@@ -10,6 +10,7 @@ from sltfleet.runner.slots import Slot, busy_within
 from sltfleet.runner.verdicts import Verdict
 from sltfleet.wire import events as wire
 from sltfleet.wire import outcome as outcomes
+from sltfleet.wire.quarantine import Quarantine, quarantine_text
 from sltfleet.wire.state import WorkerState
 
 
@@ -84,10 +85,8 @@ def sample(event: SampleTaken, active: int, now: float) -> wire.Sample:
 
 
 def quarantine(unit: str, timeouts: int, now: float) -> wire.Note:
-    """Return the note of a unit that has just been put into quarantine, or let out of it (no timeouts)."""
-    if timeouts:
-        return wire.Note(t=now, text=f"in quarantine after {timeouts} timeouts in a row: {unit}")
-    return wire.Note(t=now, text=f"out of quarantine, it did not time out: {unit}")
+    """Return the note of a unit that is in quarantine, or was let out of it (no timeouts)."""
+    return wire.Note(t=now, text=quarantine_text(Quarantine(unit, timeouts)))
 
 
 def worker_states(slots: Sequence[Slot], now: float, budget_s: float) -> Tuple[WorkerState, ...]:

@@ -79,7 +79,7 @@ def _files(source: FileUnits, select: Sequence[str], tree: str) -> Units:
         if select and not globs.matches_any(path, select):
             continue
         if not _is_text(path):
-            notes.append(f"left out, its name is not valid UTF-8: {path!a}")
+            notes.append(f"left out, its name is not valid UTF-8: {_escaped(path)}")
             continue
         chosen.append(Unit(path, unit_values(path, path=os.path.join(root, path))))
     return Units(tuple(chosen), tuple(notes))
@@ -108,6 +108,11 @@ def _named(names: Sequence[str], select: Sequence[str]) -> Units:
     doubled = len(names) - len(distinct)
     notes = (f"{doubled} units that are named more than once count once",) if doubled else ()
     return Units(tuple(Unit(name, unit_values(name)) for name in chosen), notes)
+
+
+def _escaped(path: str) -> str:
+    """The path with the bytes that are no UTF-8 as a shell's $'…' has them: `caf\\xe9.test`."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _is_text(path: str) -> bool:

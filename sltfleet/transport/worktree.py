@@ -34,18 +34,6 @@ def select_files(repo: Path, *, gitignore: bool, include: tuple[str, ...], exclu
     return Selection(hidden=tuple(kept), forced=tuple(forced), ignore_files=tuple(ignore_files))
 
 
-def check_patterns(key: str, patterns: tuple[str, ...]) -> tuple[Pattern, ...]:
-    """Return the patterns of `sync.include` or `sync.exclude`.
-
-    Raises SyncError for a `!`: the other key says that more clearly.
-    """
-    parsed = tuple(pattern for text in patterns for pattern in parse_patterns(text))
-    if any(pattern.negated for pattern in parsed):
-        other = "sync.include" if key == "sync.exclude" else "sync.exclude"
-        raise SyncError(f"{key} has a pattern that begins with `!`", fix=f"write it in {other}, without the `!`")
-    return parsed
-
-
 def _ask_git(
     repo: Path,
     prefix: str,

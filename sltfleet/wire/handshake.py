@@ -46,7 +46,11 @@ class Launched:
 
 @dataclass(frozen=True)
 class Refused:
-    """The runner was not started. `problem` is one of PROBLEMS, `message` says what, `fix` what to do next."""
+    """The runner was not started. `message` says what, `fix` what to do next.
+
+    `problem` is one word. no-units: nothing matches. active: another run is active here. spec: it cannot be read. tree:
+    the snapshot or the binary cannot be made. start: the runner did not come up.
+    """
 
     kind: ClassVar[str] = "refused"
     problem: str
@@ -54,11 +58,6 @@ class Refused:
     fix: str = ""
     #: The active run, for `active`.
     run_id: str = ""
-
-
-#: no-units: nothing matches. active: another run is active here. spec: it cannot be read. tree: the snapshot or the
-#: binary cannot be made. start: the runner did not come up.
-PROBLEMS = ("no-units", "active", "spec", "tree", "start")
 
 
 @dataclass(frozen=True)

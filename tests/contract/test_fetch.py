@@ -17,6 +17,7 @@ from sltfleet.app.fetch import FetchedRun, FetchResult, NothingThere, fetch
 from sltfleet.app.fleet import Fleet, open_fleet
 from sltfleet.app.progress import ProgressEvent, Warned
 from sltfleet.app.report import gather_report
+from sltfleet.app.runs import RunRecord, save_run
 from sltfleet.config.load import load_config
 from sltfleet.core.errors import CommandTimeout, HostError, RunError, UsageError
 from sltfleet.core.fetching import FetchLimits
@@ -76,6 +77,10 @@ class Scene:
     @property
     def warnings(self) -> list[str]:
         return [event.text for event in self.events if isinstance(event, Warned)]
+
+    @property
+    def told(self) -> list[tuple[str, str, str]]:
+        return [(event.host, event.text, event.fix) for event in self.events if isinstance(event, Warned)]
 
 
 @pytest.fixture
@@ -179,6 +184,26 @@ def test_the_newest_run_of_all_hosts_is_the_result_and_older_ones_are_fetched_as
     result = scene.fetch()
     assert result.run_id == LATER_RUN_ID
     assert scene.fetched("here", RUN_ID).is_dir()
+
+
+def test_a_host_whose_newest_run_is_another_one_is_named_with_what_shows_it(scene: Scene) -> None:
+    scene.put_run("here", LATER_RUN_ID)
+    scene.put_run("remote")
+    assert scene.fetch().run_id == LATER_RUN_ID
+    assert scene.told == [
+        ("remote", f"it had run {RUN_ID}, which is not in the tables of {LATER_RUN_ID}", f"sltfleet report {RUN_ID}")
+    ]
+
+
+def test_a_host_that_the_run_was_started_on_and_was_not_asked_is_named(scene: Scene) -> None:
+    record = RunRecord(RUN_ID, "sample", "slt", ("here", "remote", "third"), {}, 1.0, 30.0, 1, "", "")
+    save_run(scene.fleet.paths, record)
+    scene.put_run("here")
+    (host,) = (host for host in scene.fleet.hosts if host.name == "here")
+    fetch(replace(scene.fleet, hosts=(host,)), None, scene.events.append)
+    ((_, text, fix),) = scene.told
+    assert "remote, third" in text
+    assert fix == f"sltfleet fetch --run {RUN_ID}"
 
 
 def test_a_host_without_the_run_is_no_error(scene: Scene) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sltfleet.runner.processes import read_stat
 from sltfleet.wire.events import Note
+from sltfleet.wire.quarantine import Quarantine, quarantine_from_text
 from sltfleet.wire.spec import Limits, PartitionUnits, UnitHistory
 from tests.contract.runner_host import RunnerHost, finished, of, wait_for
 
@@ -55,3 +56,12 @@ def test_a_unit_that_hangs_is_ended_after_a_multiple_of_its_duration_and_then_qu
     assert "in quarantine after 2 timeouts in a row: 0/4" in notes
     assert "known to take longer than the budget, and so last: 1/4" in notes
     assert {event.outcome for event in finished(events) if event.unit != "0/4"} <= {"pass", "cut"}
+
+
+def test_a_unit_that_comes_into_a_run_in_quarantine_and_hangs_again_is_told_as_well(host: RunnerHost) -> None:
+    limits = Limits(timeout_s=0.3, kill_after_s=0.2, quarantine_after=2)
+    script = """case "$1" in 0/4) exec sleep 20 ;; *) sleep 0.05 ;; esac"""
+    history = {"0/4": UnitHistory(0, 0.2, timeouts=5)}
+    spec = host.spec(script, units=PartitionUnits(4), budget_s=10.0, passes=1, limits=limits, history=history)
+    told = [quarantine_from_text(note.text) for note in of(host.run(spec), Note)]
+    assert Quarantine("0/4", 6) in told

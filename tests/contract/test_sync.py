@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -11,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from sltfleet.app.progress import TransferProgress, silent
-from sltfleet.app.sync import require_whole_sync, sync
+from sltfleet.app.sync import sync
 from sltfleet.core.errors import RefusedError, SyncError
+from sltfleet.core.syncing import record_from_json
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
 from tests.support.fleets import Recorder, local_hosts, opened
 from tests.support.hosts import NOISE
-from tests.support.synced import error_of, files_of, host_dir, sync_local, write
+from tests.support.synced import error_of, files_of, host_dir, record_of, sync_local, write
 
 ODD_FILES = (
     "a b.rs",
@@ -55,12 +57,11 @@ def test_every_file_arrives_under_its_own_name_and_the_folder_is_marked(
         recorder = Recorder()
         results = sync(fleet, recorder)
         assert not results.errors
-        record = require_whole_sync(fleet.hosts[0])
     synced = results.values[kind]
     assert files_of(root / "sample" / "repo") == {*ODD_FILES, "run.sh"}
     assert synced.repo == str(root / "sample" / "repo")
     assert synced.files == synced.transferred == len(ODD_FILES) + 1
-    assert synced.record == record
+    assert synced.record == record_from_json((root / "sample" / "sync.json").read_text())
     assert (root / "sample" / ".sltfleet-project").read_text() == "sample\n"
     assert (root / "sample").stat().st_mode & 0o777 == 0o700
     assert (root / "sample" / "repo" / "run.sh").stat().st_mode & 0o777 == 0o755
@@ -215,6 +216,45 @@ def test_a_dry_run_counts_and_names_and_changes_nothing(odd_path: Path) -> None:
     assert files_of(host_dir(odd_path) / "repo") == {"a.rs", "b.rs"}
 
 
+def test_a_second_checkout_with_the_same_project_leaves_the_firsts_folder_alone_unless_it_takes_it_over(
+    odd_path: Path,
+) -> None:
+    first, second = odd_path / "first", odd_path / "second"
+    write(first / "repo", "first.rs")
+    write(second / "repo", "second.rs")
+    hosts = local_hosts(odd_path, "one")
+    with opened(first, hosts) as mine, opened(second, hosts) as theirs:
+        assert not sync(mine, silent).errors
+        before = record_of(odd_path)
+        for dry_run in (True, False):
+            error = error_of(sync(theirs, silent, dry_run=dry_run))
+            assert isinstance(error, RefusedError)
+            assert "first/repo on " in error.why
+            assert "second/repo on " in error.why
+            assert "--take-over" in error.fix
+        # Nothing was touched: the first one's build is not refused for a sync that never began.
+        assert record_of(odd_path) == before
+        assert files_of(host_dir(odd_path)) >= {"sync.json"}
+        assert not (host_dir(odd_path) / "sync.incomplete").exists()
+        assert files_of(host_dir(odd_path) / "repo") == {"first.rs"}
+        assert sync(theirs, silent, dry_run=True, take_over=True).values["one"].planned
+        assert not sync(theirs, silent, take_over=True).errors
+        assert files_of(host_dir(odd_path) / "repo") == {"second.rs"}
+        assert "second/repo on " in error_of(sync(mine, silent)).why
+
+
+def test_a_folder_that_was_synced_before_origins_were_kept_is_anybodys(odd_path: Path) -> None:
+    write(odd_path / "repo", "a.rs")
+    sync_local(odd_path)
+    record = host_dir(odd_path) / "sync.json"
+    values = {key: value for key, value in json.loads(record.read_text()).items() if not key.startswith("origin")}
+    record.write_text(json.dumps(values) + "\n")
+    assert not sync_local(odd_path).errors
+    after = record_of(odd_path)
+    assert after
+    assert after.origin
+
+
 def test_the_progress_of_a_large_transfer_is_told_while_it_runs(odd_path: Path) -> None:
     (odd_path / "repo").mkdir()
     (odd_path / "repo" / "big").write_bytes(os.urandom(8_000_000))
@@ -223,4 +263,17 @@ def test_the_progress_of_a_large_transfer_is_told_while_it_runs(odd_path: Path) 
         sync(fleet, recorder)
     told = [event for event in recorder.events if isinstance(event, TransferProgress)]
     assert told[-1].done_bytes == 8_000_000
-    assert told[-1].total_bytes == 8_000_000
+    assert told[-1].share == 1.0
+
+
+def test_a_later_sync_tells_how_many_of_the_files_it_has_looked_at(odd_path: Path) -> None:
+    (odd_path / "repo").mkdir()
+    for name in "abcd":
+        (odd_path / "repo" / name).write_bytes(os.urandom(100_000))
+    with opened(odd_path, local_hosts(odd_path, "one")) as fleet:
+        sync(fleet, silent)
+        (odd_path / "repo" / "b").write_bytes(os.urandom(100_000))
+        recorder = Recorder()
+        sync(fleet, recorder)
+    told = [event for event in recorder.events if isinstance(event, TransferProgress)]
+    assert (told[-1].done_bytes, told[-1].share) == (100_000, 1.0)

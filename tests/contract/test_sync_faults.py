@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from sltfleet.app.build import build
+from sltfleet.app.fleet import Fleet
 from sltfleet.app.progress import silent
-from sltfleet.app.sync import require_whole_sync, sync
+from sltfleet.app.sync import sync
 from sltfleet.core.errors import CommandTimeout, HostError, SyncError
 from sltfleet.core.shell import rsync_rsh
 from sltfleet.transport.rsync import run_rsync
 from tests.support.fleets import local_hosts, opened
 from tests.support.hosts import wait_until
-from tests.support.synced import error_of, host_dir, sync_local, write
+from tests.support.synced import error_of, host_dir, record_of, sync_local, write
 
 
 def test_a_sync_that_fails_leaves_a_mark_that_is_refused_by_name_until_a_sync_is_whole(
@@ -27,23 +29,27 @@ def test_a_sync_that_fails_leaves_a_mark_that_is_refused_by_name_until_a_sync_is
 ) -> None:
     write(odd_path / "repo", "a.rs")
     with opened(odd_path, local_hosts(odd_path, "one")) as fleet:
-        host = fleet.hosts[0]
-        with pytest.raises(SyncError, match="not there"):
-            require_whole_sync(host)
+        assert "not there" in refusal(fleet).what
         before = sync(fleet, silent).values["one"].record
         with monkeypatch.context() as patch:
             fake_rsync(odd_path, patch, "echo 'rsync: connection unexpectedly closed' >&2; exit 12")
             error = error_of(sync(fleet, silent))
         assert isinstance(error, SyncError)
-        with pytest.raises(SyncError, match="not whole") as caught:
-            require_whole_sync(host)
-        assert "sltfleet sync" in caught.value.fix
+        assert "not whole" in refusal(fleet).what
+        assert "sltfleet sync" in refusal(fleet).fix
         after = sync(fleet, silent).values["one"].record
-        assert require_whole_sync(host) == after
+        assert record_of(odd_path) == after
     # Nothing was sent this time, but the sync that failed may have sent something.
     assert before
     assert after
     assert before.content_id != after.content_id
+
+
+def refusal(fleet: Fleet) -> SyncError:
+    """Why the host "one" does not build what lies there."""
+    error = build(fleet, *fleet.suite(), silent).errors["one"]
+    assert isinstance(error, SyncError)
+    return error
 
 
 def fake_rsync(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:

@@ -14,7 +14,7 @@ from sltfleet.core.errors import SyncError
 from sltfleet.core.gitignore import parse_patterns
 from sltfleet.core.rsync import RsyncReader, sync_argv
 from sltfleet.core.sync_rules import filter_rules
-from sltfleet.transport.worktree import check_patterns, select_files
+from sltfleet.transport.worktree import select_files
 
 NAMES = ["a", "b", "foo", "foo.o", "x y", "ü", "[z]", "a*", "back\\slash", "#h", "!n", "target", "deep.rs"]
 PATTERNS = [
@@ -217,9 +217,3 @@ def test_a_repo_below_another_one_that_does_not_track_it_is_no_part_of_that(odd_
     (repo / "a.rs").write_text("")
     rsync(repo, target, tmp_path)
     assert paths_below(target) == {"a.rs"}
-
-
-def test_a_negated_pattern_in_fleet_yaml_is_refused_with_the_key_that_says_it_better() -> None:
-    with pytest.raises(SyncError) as caught:
-        check_patterns("sync.exclude", ("*.o", "!keep.o"))
-    assert "sync.include" in caught.value.fix

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sltfleet.app.fleet import Fleet, Host
 from sltfleet.config.load import LoadedConfig
-from sltfleet.config.model import BuildConfig, FleetConfig, HostConfig, PartitionsConfig, SuiteConfig
+from sltfleet.config.model import BuildConfig, FleetConfig, HostConfig, SuiteConfig
+from sltfleet.config.units import PartitionsConfig
 from sltfleet.core.paths import HostPaths, LocalPaths
 from sltfleet.transport.base import Transport
 from sltfleet.transport.local import LocalTransport

@@ -7,7 +7,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from sltfleet.core.shell import SHELL_COMMAND, Script, after_sentinel, script_input
+from sltfleet.core.shell import SHELL_COMMAND, Script, script_input
+from sltfleet.transport.capture import Capture
 
 _SENTINEL = "the script begins here"
 _TIMEOUT_S = 30.0
@@ -37,6 +38,7 @@ def run_script(script: Script, *, home: Path | None = None, path: str | None = N
 
 
 def _behind_sentinel(output: bytes) -> str:
-    split = after_sentinel(output.decode("utf-8", "surrogateescape"), _SENTINEL)
-    assert split is not None, f"the script did not begin: {output!r}"
-    return split[1]
+    capture = Capture(_SENTINEL)
+    capture.feed(output)
+    assert capture.started, f"the script did not begin: {output!r}"
+    return capture.text

@@ -8,7 +8,8 @@ from sltfleet.app.fleet import HostResults
 from sltfleet.app.progress import silent
 from sltfleet.app.sync import sync
 from sltfleet.core.errors import FleetError
-from sltfleet.core.syncing import SyncedHost
+from sltfleet.core.paths import SYNC_RECORD_NAME
+from sltfleet.core.syncing import SyncedHost, SyncRecord, record_from_json
 from tests.support.fleets import local_hosts, opened
 
 
@@ -30,6 +31,11 @@ def sync_local(folder: Path, *names: str, max_delete: int = 1000) -> HostResults
 
 def host_dir(folder: Path, name: str = "one") -> Path:
     return folder / f"root of {name}" / "sample"
+
+
+def record_of(folder: Path, name: str = "one") -> SyncRecord | None:
+    """The record that the last whole sync left on a host."""
+    return record_from_json((host_dir(folder, name) / SYNC_RECORD_NAME).read_text())
 
 
 def error_of(results: HostResults[SyncedHost], name: str = "one") -> FleetError:

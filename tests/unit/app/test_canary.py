@@ -11,7 +11,8 @@ from sltfleet.app import canary as canary_module
 from sltfleet.app.canary import Canaries, canaries, check_canaries, suites_without_canary
 from sltfleet.app.fleet import Fleet, Host, HostResults
 from sltfleet.app.progress import silent
-from sltfleet.config.model import CanaryConfig, FilesConfig
+from sltfleet.config.model import CanaryConfig
+from sltfleet.config.units import FilesConfig
 from sltfleet.core.building import BuiltSuite
 from sltfleet.core.diagnosis import HostDiagnosis
 from sltfleet.core.errors import BuildError, RunError, UsageError

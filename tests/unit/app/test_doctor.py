@@ -14,6 +14,7 @@ from sltfleet.core.findings import Level
 from sltfleet.core.shell import Script
 from sltfleet.transport.base import CommandResult, LineSink, RsyncEndpoint
 from sltfleet.transport.local import LocalTransport
+from tests.support.fleets import SUITES, local_hosts, opened
 from tests.support.local_fleet import local_fleet
 
 
@@ -59,6 +60,28 @@ def test_the_same_machine_has_no_skew(odd_path: Path) -> None:
     diagnosis = doctor(local_fleet(odd_path, {"here": str(odd_path)}), silent).values["here"]
     assert diagnosis.skew is not None
     assert abs(diagnosis.skew.offset_s) <= diagnosis.skew.uncertainty_s + 0.1
+
+
+@pytest.mark.parametrize(
+    ("suites", "asked"),
+    [
+        ({"shell": {"units": {"kind": "command", "program": ["sh", "{unit}"], "items": ["a"]}}}, False),
+        (
+            {"made": {"build": {"command": ["make"], "output": "t"}, "units": {"kind": "partitions", "count": 1}}},
+            False,
+        ),
+        ({"rust": {"units": {"kind": "libtest"}}}, True),
+        ({"shell": {"units": {"kind": "command", "program": ["sh", "{unit}"], "items": ["a"]}}, **SUITES}, True),
+    ],
+)
+def test_cargo_is_asked_for_only_where_a_suite_needs_it(
+    odd_path: Path, suites: dict[str, dict[str, object]], asked: bool
+) -> None:
+    with opened(odd_path, local_hosts(odd_path, "here"), suites=suites) as fleet:
+        findings = doctor(fleet, silent).values["here"].findings
+    assert [check for check in (finding.check for finding in findings) if check in ("cargo", "linker")] == (
+        ["cargo", "linker"] if asked else []
+    )
 
 
 def test_the_controllers_own_programs_are_checked(odd_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,9 @@ import pytest
 from sltfleet.app import init
 from sltfleet.app.init import CargoOutput, InitResult, init_fleet
 from sltfleet.config.load import load_config
-from sltfleet.config.model import FilesConfig, FleetConfig, JsonConfig, LibtestConfig
+from sltfleet.config.model import FleetConfig
+from sltfleet.config.units import FilesConfig, LibtestConfig
+from sltfleet.config.verdicts import JsonConfig
 from sltfleet.core.errors import RefusedError, UsageError
 
 CASES = Path(__file__).parents[2] / "cases" / "cargo_metadata"

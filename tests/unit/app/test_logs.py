@@ -75,6 +75,7 @@ def logs(
     runner_log: bool = False,
     condition: Callable[[Host, str | None], str] = lambda _host, _run_id: DONE,
     on_error: Callable[[str, FleetError], None] = lambda _host, error: pytest.fail(str(error)),
+    on_idle: Callable[[str], None] = lambda _host: None,
 ) -> Iterator[LogLine]:
     return read_logs(
         fleet,
@@ -83,6 +84,7 @@ def logs(
         runner_log=runner_log,
         condition=condition,
         on_error=on_error,
+        on_idle=on_idle,
         interval_s=0.002,
     )
 
@@ -131,6 +133,20 @@ class TestTheReader:
 
 
 class TestReadingTheFleet:
+    @pytest.mark.parametrize("follow", [False, True])
+    def test_a_host_without_a_run_is_told_once_and_the_others_lines_come(
+        self, odd_path: Path, files: Files, follow: bool
+    ) -> None:
+        files.note("one")
+        fleet = local_fleet(odd_path, {"alpha": str(odd_path / "alpha"), "idle": str(odd_path / "nothing")})
+        idle: list[str] = []
+        assert texts(list(logs(fleet, follow=follow, on_idle=idle.append))) == ["one"]
+        assert idle == ["idle"]
+
+    def test_a_run_that_has_written_nothing_yet_is_a_run(self, files: Files, fleet: Fleet) -> None:
+        (files.run_dir / "journal.jsonl").unlink()
+        assert list(logs(fleet, on_idle=lambda host: pytest.fail(f"{host} is idle"))) == []
+
     def test_without_following_it_ends_though_the_run_goes_on_writing(self, files: Files, fleet: Fleet) -> None:
         files.note("one")
         found = []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sltfleet.app.revision import read_revision
+from sltfleet.app.revision import read_origin, read_revision
 from sltfleet.core.errors import SyncError
 from sltfleet.core.revision import Revision
 
@@ -34,6 +34,14 @@ def test_a_clean_tree_has_its_commit_and_no_digest(repo: Path) -> None:
     (repo / "ignored.o").write_text("")
     os.utime(repo / "a.rs", (1, 1))  # a new time is no change
     assert read_revision(repo) == Revision(git(repo, "rev-parse", "HEAD").strip(), "")
+
+
+def test_a_checkout_is_the_same_one_through_a_link_and_another_one_as_a_copy(repo: Path, tmp_path: Path) -> None:
+    link, copy = tmp_path / "link", tmp_path / "copy"
+    link.symlink_to(repo)
+    git(tmp_path, "clone", "-q", str(repo), str(copy))
+    assert read_origin(link) == read_origin(repo)
+    assert read_origin(copy).digest != read_origin(repo).digest
 
 
 def test_every_kind_of_change_gives_another_digest_and_undoing_it_gives_the_old_one(repo: Path) -> None:

@@ -19,17 +19,9 @@ from sltfleet.app.run import RunOptions, make_spec, start_run
 from sltfleet.app.runs import load_run
 from sltfleet.app.status import poll_host
 from sltfleet.app.stop import stop_host
-from sltfleet.config.model import (
-    BuildConfig,
-    ExitCodeConfig,
-    FilesConfig,
-    HostConfig,
-    JsonConfig,
-    OutputConfig,
-    PartitionsConfig,
-    SuiteConfig,
-    TimeoutConfig,
-)
+from sltfleet.config.model import BuildConfig, HostConfig, SuiteConfig, TimeoutConfig
+from sltfleet.config.units import FilesConfig, PartitionsConfig
+from sltfleet.config.verdicts import ExitCodeConfig, JsonConfig, OutputConfig
 from sltfleet.core.building import BuiltSuite
 from sltfleet.core.cleaning import CleanRequest
 from sltfleet.core.errors import ActiveRunError, BuildError, ConnectError, RunError, UsageError

@@ -12,8 +12,10 @@ import click
 import pytest
 
 from sltfleet.cli import main as main_module
+from sltfleet.cli.completion import SHELLS
 from sltfleet.cli.main import COMMANDS, cli, reader_left, run, wants_traceback
 from sltfleet.core.errors import ConnectError, ExitCode, UsageError
+from sltfleet.core.shell import quote
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -71,6 +73,17 @@ class TestTheCommands:
         assert command is not None
         for option in command.params:
             assert not isinstance(option, click.Option) or option.help, f"{name} {option.name}"
+
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_each_takes_the_options_of_all_and_of_a_fleet_and_a_table_where_it_has_one(self, name: str) -> None:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        wanted = {"--verbose"}
+        if name not in ("init", "schema", "completion", "demo"):  # which are about no fleet.yaml that is there
+            wanted |= {"--fleet", "--ssh-config", "--host", "--tag"}
+            if name not in ("logs", "stop", "repro"):  # which print no table
+                wanted |= {"--format"}
+        assert wanted <= {word for option in command.params for word in option.opts}
 
     def test_help_lists_all_of_them_in_the_order_of_work(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(["--help"]) == ExitCode.OK
@@ -243,6 +256,27 @@ class TestCompletion:
             COMP_CWORD="1",
         )
         assert (done.returncode, done.stdout.split(",")[-1].strip()) == (0, "status")
+
+    @pytest.mark.parametrize("shell", SHELLS)
+    def test_each_shell_has_a_script_that_asks_sltfleet(self, shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(["completion", shell]) == ExitCode.OK
+        assert f"_SLTFLEET_COMPLETE={shell}_complete" in capsys.readouterr().out
+
+    def test_bash_completes_with_the_script(self, tmp_path: Path) -> None:
+        program = tmp_path / "sltfleet"
+        program.write_text(f'#!/bin/sh\nexec {quote(sys.executable)} -m sltfleet "$@"\n')
+        program.chmod(0o755)
+        lines = (
+            'eval "$(sltfleet completion bash)"',
+            "COMP_WORDS=(sltfleet sync --take) COMP_CWORD=2",
+            "$(complete -p sltfleet | sed 's/.*-F \\([^ ]*\\) .*/\\1/') sltfleet",
+            'echo "${COMPREPLY[@]}"',
+        )
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment["PATH"] = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+        argv = ["bash", "--norc", "-c", "\n".join(lines)]
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert done.stdout.split() == ["--take-over"], done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from sltfleet.app import watch as watch_module
 from sltfleet.app.fleet import HostResults
+from sltfleet.cli.options import JSON
 from sltfleet.cli.running import come_back, conclude, finish_build, watch_run
 from sltfleet.core.errors import BuildError, ConnectError, ExitCode
 from sltfleet.core.polling import DONE, IDLE, LOST, STOPPED, UNREACHABLE, HostStatus
@@ -46,6 +48,11 @@ class TestHowARunEnded:
         assert out.splitlines()[0].startswith("host ")
         assert err.splitlines()[0] == "alpha: its disk is full"
         assert "sltfleet fetch" in err
+
+    def test_in_json_it_is_what_status_says(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert conclude([ended(DONE, {"fail": 1})], RUN_ID, JSON) == ExitCode.TESTS_FAILED
+        value = json.loads(capsys.readouterr().out)
+        assert (value["run"], value["hosts"][0]["outcomes"]) == (RUN_ID, {"fail": 1})
 
     def test_a_run_that_goes_on_ends_well_and_says_how_to_come_back(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert conclude(None, RUN_ID) == ExitCode.OK

@@ -14,6 +14,7 @@ from sltfleet.config.fields import (
     read_regex,
     read_section,
     read_size,
+    read_sync_pattern,
     read_template,
 )
 
@@ -36,6 +37,7 @@ Reader = Callable[[object], object]
         (read_env_value, SourceFloat.read("1.10"), "1.10"),
         (read_template, "{worker}-{{x}}", "{worker}-{{x}}"),
         (read_template, 7, "7"),
+        (read_sync_pattern, r"\!n", r"\!n"),
         (read_list, ["a"], ("a",)),
         (read_section, None, {}),
     ],

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sltfleet.config.load import LoadedConfig, load_config
-from sltfleet.config.model import ExitCodeConfig, FilesConfig, FleetConfig, JsonConfig, TimeoutConfig
+from sltfleet.config.model import FleetConfig, TimeoutConfig
+from sltfleet.config.units import FilesConfig
+from sltfleet.config.verdicts import ExitCodeConfig, JsonConfig
 from sltfleet.core.errors import ConfigError, UsageError
 
 SMALL = """\

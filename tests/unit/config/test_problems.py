@@ -136,6 +136,12 @@ def shown(problem: ConfigProblem) -> str:
         ),
         ("root: corpus", "root: c, include: [a, '[']", "8:48: suites.sql.units.include[1]: '[': '[' without ']'"),
         (
+            "hosts:",
+            "sync: {exclude: ['*.o', '!keep.o']}\nhosts:",
+            "2:25: sync.exclude[1]: '!keep.o' begins with `!`; "
+            "write it in the other one of `include` and `exclude`, without the `!`",
+        ),
+        (
             "test: suite}",
             "test: suite}\n    verdict: {kind: exit-code, success: []}",
             "8:32: suites.sql.verdict.success: needs at least one entry",

@@ -87,6 +87,13 @@ def test_a_toolchain_by_name_needs_rustup() -> None:
     assert find(GOOD, "cargo", Needs(toolchains=("nightly",))).level is Level.OK
 
 
+def test_a_host_that_compiles_no_rust_is_not_asked_for_cargo_and_a_linker() -> None:
+    diagnosis = diagnose("h", recorded_facts("bare_debian"), Needs(cargo=False), None)
+    checks = {finding.check for finding in diagnosis.findings}
+    assert not checks & {"cargo", "linker", "pkg-config"}
+    assert {"rsync", "python3"} <= checks
+
+
 def test_rustc_wants_a_linker_named_cc() -> None:
     clang = Compiler("clang", "/usr/bin/clang", links=True)
     broken = Compiler("cc", "/usr/bin/cc", links=False, says="cannot find crt1.o")

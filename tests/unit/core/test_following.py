@@ -69,13 +69,16 @@ class TestTheScript:
         assert len(piece.data) == CHUNK_BYTES
         assert piece.full
 
-    def test_where_there_is_no_run_or_no_file_there_is_no_piece(self, odd_path: Path) -> None:
+    def test_where_there_is_no_run_there_is_no_piece(self, odd_path: Path) -> None:
         run = Run(odd_path)
         assert run.follow(0, "20000101-000000-000000") is None
-        run.file.unlink()
-        assert run.follow(0) is None
         (odd_path / "sample" / "current").unlink()
         assert run.follow(0) is None
+
+    def test_a_file_that_is_not_written_yet_is_empty(self, odd_path: Path) -> None:
+        run = Run(odd_path)
+        run.file.unlink()
+        assert run.follow(-100) == Followed(RUN_ID, 0, b"")
 
     @pytest.mark.parametrize("text", ["..", "../..", "$(touch pwned)"])
     def test_a_hostile_run_id_gives_no_piece(self, odd_path: Path, text: str) -> None:

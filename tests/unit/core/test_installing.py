@@ -63,6 +63,11 @@ def test_root_on_a_bare_debian_gets_the_lists_and_then_every_package() -> None:
     ]
 
 
+def test_a_host_that_compiles_no_rust_gets_nothing_that_only_rust_needs() -> None:
+    assert words(plan_packages(BARE, cargo=False))[1].endswith("--no-install-recommends rsync python3")
+    assert plan_packages(replace(GOOD, cargos=(), rustup=None), cargo=False) == Plan()
+
+
 def test_a_user_with_sudo_gets_the_same_by_a_sudo_that_never_asks() -> None:
     facts = without(replace(GOOD, can_sudo=True), "rsync")
     assert [line.partition(" env ")[0] for line in words(plan_packages(facts))] == ["sudo -n", "sudo -n"]

@@ -55,6 +55,17 @@ def test_a_file_whose_name_looks_like_progress_is_a_file() -> None:
     assert parse_progress("  10  50%    1.00kB/s    0:00:00") == Progress(10, 50, 1024.0)
 
 
+def test_the_share_of_files_looked_at_is_known_from_the_first_file_on_and_kept_inside_the_next() -> None:
+    reader = RsyncReader()
+    told = [
+        reader.feed("\r  32768   0%    0.00kB/s    0:00:00  "),
+        reader.feed("\r 900000   3%  609.72kB/s    0:00:01 (xfr#1, ir-chk=37/61)"),
+        reader.feed("\r 950000   3%  609.72kB/s    0:00:01 (xfr#2, to-chk=30/60)"),
+        reader.feed("\r 990000   3%  599.49kB/s    0:00:40  \r"),
+    ]
+    assert [progress.looked_at for progress in told if progress] == [None, None, 0.5]
+
+
 def test_a_links_name_is_given_back_as_it_is() -> None:
     reader = RsyncReader()
     reader.feed("cL+++++++++:new\\#012line\n")

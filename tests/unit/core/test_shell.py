@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sltfleet.core.shell import ROOT_PRELUDE, Script, after_sentinel, join, quote, rsync_rsh, script_input
+from sltfleet.core.shell import ROOT_PRELUDE, Script, join, quote, rsync_rsh, script_input
 
 WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 
@@ -84,21 +84,6 @@ def test_a_leading_tilde_is_the_home_folder_on_the_host(root: str, home: str, re
     environment = {**os.environ, "HOME": home}
     done = subprocess.run(["sh"], input=text, capture_output=True, env=environment, check=True)
     assert done.stdout.decode() == f"\nMARK\n{resolved}"
-
-
-@pytest.mark.parametrize(
-    ("text", "split"),
-    [
-        ("", None),
-        ("MARK\n", None),
-        ("\nMARK\n", ("", "")),
-        ("hello\nMARK\nout\n", ("hello", "out\n")),
-        ("a\nMARK\nb\nMARK\nc", ("a", "b\nMARK\nc")),
-        ("\nMARKED\n", None),
-    ],
-)
-def test_output_is_split_at_the_first_sentinel(text: str, split: tuple[str, str] | None) -> None:
-    assert after_sentinel(text, "MARK") == split
 
 
 def test_rsync_reads_the_words_of_its_remote_shell_as_they_were(odd_path: Path) -> None:

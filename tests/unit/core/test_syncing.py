@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from sltfleet.core.errors import HostError, SyncError
 from sltfleet.core.syncing import (
     INCOMPLETE_CODE,
     NEVER_CODE,
     SyncRecord,
     next_content_id,
-    parse_whole_sync,
     record_from_json,
     record_to_json,
+    sync_problem,
 )
 
 RECORD = SyncRecord("ab12", "c0ffee", "", 3, 400, 1.5, "0.1.0")
@@ -20,6 +21,11 @@ RECORD = SyncRecord("ab12", "c0ffee", "", 3, 400, 1.5, "0.1.0")
 
 def test_a_record_comes_back_as_it_was_written() -> None:
     assert record_from_json(record_to_json(RECORD).decode()) == RECORD
+
+
+def test_a_record_from_before_origins_were_kept_is_read() -> None:
+    old = {key: value for key, value in json.loads(record_to_json(RECORD)).items() if not key.startswith("origin")}
+    assert record_from_json(json.dumps(old)) == RECORD
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"content_id": 1}', "[" * 100_000])
@@ -35,12 +41,8 @@ def test_the_content_id_stays_only_where_nothing_can_have_changed() -> None:
 
 
 def test_a_tree_that_is_not_whole_is_refused_by_name() -> None:
-    assert parse_whole_sync(0, record_to_json(RECORD).decode(), "") == RECORD
-    for code in (INCOMPLETE_CODE, NEVER_CODE):
-        with pytest.raises(SyncError) as caught:
-            parse_whole_sync(code, "", "")
-        assert "sltfleet sync" in caught.value.fix
-    with pytest.raises(SyncError, match="damaged"):
-        parse_whole_sync(0, "{", "")
-    with pytest.raises(HostError):
-        parse_whole_sync(1, "", "cat: Permission denied")
+    for code, what in ((INCOMPLETE_CODE, "not whole"), (NEVER_CODE, "not there")):
+        problem = sync_problem(code)
+        assert problem is not None
+        assert (what in problem.what, "sltfleet sync" in problem.fix) == (True, True)
+    assert sync_problem(0) is sync_problem(1) is None

@@ -7,6 +7,7 @@ from pathlib import Path
 from sltfleet.app.report import RunReport, gather_report
 from sltfleet.core.paths import LocalPaths
 from sltfleet.wire.events import Note
+from sltfleet.wire.quarantine import Quarantine, quarantine_text
 from tests.support.journals import LATER_RUN_ID, RUN_ID, JournalBuilder
 
 UNITS = ("select1.test", "select2.test", "index/random/slt_good_0.test", "flaky.test")
@@ -73,4 +74,6 @@ def _busy(host: str, factor: float) -> JournalBuilder:
         journal.pass_end(pass_number, pass_number * 9.5 * factor)
     for second in range(1, 60):
         journal.sample(second, 70 + second % 7)
+    for at_s, timeouts in ((20, 3), (50, 4)) if host == "localhost" else ():
+        journal.events.append(Note(at_s, quarantine_text(Quarantine("flaky.test", timeouts))))
     return journal.finish(60.05)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from sltfleet.core.diagnosis import diagnose, diagnose_unreachable
 from sltfleet.core.errors import ConnectError
 from sltfleet.core.findings import Finding, Level, Needs, Skew
-from sltfleet.report.doctor_tables import doctor_json, doctor_lines, doctor_table, worst_level
+from sltfleet.core.installing import Command
+from sltfleet.report.doctor_tables import doctor_json, doctor_lines, doctor_table, setup_json, worst_level
 from tests.support.host_facts import recorded_facts
 
 GOOD = diagnose("good", recorded_facts("debian_with_rust"), Needs(workers=2), Skew(0.1, 0.01))
@@ -55,6 +56,14 @@ def test_the_json_is_plain_and_has_the_documented_shape() -> None:
     assert [set(host) for host in raw["hosts"]] == [{"host", "level", "findings", "skew", "facts"}] * 2
     assert raw["hosts"][0]["facts"]["memory"]["total_bytes"] > 0
     assert raw["hosts"][1]["facts"] is None
+
+
+def test_what_setup_did_is_told_with_how_the_host_is_now() -> None:
+    command = Command("installing rsync", ("apt-get", "install", "rsync"))
+    raw = json.loads(json.dumps(setup_json({"good": ((command,), GOOD), "dry": ((), None)})))
+    assert raw[0]["commands"] == [{"title": "installing rsync", "argv": ["apt-get", "install", "rsync"]}]
+    assert raw[0]["diagnosis"] == GOOD.to_json() | {"facts": raw[0]["diagnosis"]["facts"]}
+    assert raw[1] == {"host": "dry", "commands": [], "diagnosis": None}
 
 
 def test_the_worst_level_is_of_hosts_and_controller_alike() -> None:

@@ -11,10 +11,11 @@ import pytest
 
 from sltfleet.app.report import RunReport
 from sltfleet.report.comparison_table import comparison_table
+from sltfleet.report.flaky import flaky_table
 from sltfleet.report.results_json import comparison_json, run_json
-from sltfleet.report.results_tables import causes_table, failing_table, run_tables
+from sltfleet.report.results_tables import causes_table, failing_table, run_tables, slowest_table
 from sltfleet.report.tables import MAX_ROWS
-from sltfleet.results.model import Cause, FailingCase
+from sltfleet.results.model import Cause, FailingCase, Flaky, SlowUnit
 from tests.support.golden import check_golden
 from tests.unit.report.reports import hostile, looping, once
 
@@ -57,6 +58,14 @@ def test_a_long_list_is_cut_and_says_so(tmp_path: Path) -> None:
     text = click.unstyle(run_tables(report))
     assert "… and 1,234 more" in text
     assert "a, b, c and 1 more" in text
+
+
+def test_a_case_without_a_name_is_no_blank_row() -> None:
+    case = FailingCase("", "u", "m", 1, 0, ("a",), "")
+    cause = Cause("s", "m", "", 1, 1, ("a",), 1.5, ("",))
+    slow, flaky = SlowUnit("", 1.0, 1.0, 1), Flaky("case", "", "b", 1, 1, ("a",), "m")
+    tables = (failing_table([case], [cause]), causes_table([cause]), slowest_table([slow]), flaky_table([flaky]))
+    assert all("(no name)" in text for text in tables)
 
 
 def test_a_table_without_rows_is_not_shown(tmp_path: Path) -> None:

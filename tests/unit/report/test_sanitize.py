@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sltfleet.report.sanitize import visible
+from sltfleet.report.sanitize import NO_NAME, visible, visible_name
 
 #: Every code point, lone surrogates and unassigned ones included.
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
@@ -32,6 +32,14 @@ ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
 )
 def test_what_a_terminal_would_obey_or_hide_is_made_visible(text: str, shown: str) -> None:
     assert visible(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("", NO_NAME), ("  \u3000", NO_NAME), ("\n", "␊"), (" a", " a"), ("\u200b", "\\u200b")]
+)
+def test_a_name_that_shows_nothing_is_told_as_none(name: str, shown: str) -> None:
+    assert visible_name(name) == shown
+    assert visible_name(name, limit=60) == shown
 
 
 @given(ANY_TEXT)

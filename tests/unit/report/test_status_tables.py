@@ -21,6 +21,7 @@ from sltfleet.wire.state import FINISHED, STOPPING, State, WorkerState
 from tests.support.golden import check_golden
 from tests.support.states import RUN_ID, make_state
 
+LATER_RUN_ID = "20261124-000000-00beef"
 HOSTILE = "\x1b[2J\x1b]0;pwned\x07\r\n‮evil"
 
 ALPHA = HostStatus("alpha", RUNNING, RUN_ID, make_state())
@@ -70,6 +71,14 @@ class TestTheTable:
     def test_hosts_without_a_run_have_dashes(self) -> None:
         idle = [HostStatus("alpha", IDLE), HostStatus("beta", IDLE)]
         check_golden("status/idle.txt", plain(status_table(idle)))
+
+    def test_hosts_at_different_runs_have_their_runs_named_and_no_sum(self) -> None:
+        statuses = [*FLEET[:2], HostStatus("other", LOST, LATER_RUN_ID, make_state()), *FLEET[-2:]]
+        text = "\n".join([status_table(statuses), *problem_lines(statuses)])
+        check_golden("status/different_runs.txt", plain(text))
+
+    def test_a_host_without_a_run_keeps_the_others_from_no_sum(self) -> None:
+        assert "fleet" in status_table([*FLEET[:2], HostStatus("idle", IDLE)])
 
     def test_no_hosts_have_a_table_all_the_same(self) -> None:
         assert "host" in status_table([])
@@ -158,7 +167,7 @@ class TestJson:
         assert len({tuple(host) for host in hosts}) == 1
 
     def test_the_run_is_the_newest_one(self) -> None:
-        later = HostStatus("beta", RUNNING, "20261124-000000-000000", make_state())
+        later = HostStatus("beta", RUNNING, LATER_RUN_ID, make_state())
         assert status_json([later, ALPHA])["run"] == later.run_id
         assert status_json([FLEET[-1]])["run"] is None
 

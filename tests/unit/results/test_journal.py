@@ -9,8 +9,8 @@ import pytest
 
 from sltfleet.core.errors import RunError
 from sltfleet.results import journal as journal_module
-from sltfleet.results.journal import read_journal, read_piece, read_pieces
-from sltfleet.wire.events import Note, event_to_line
+from sltfleet.results.journal import Damage, read_piece, read_pieces
+from sltfleet.wire.events import Event, Note, event_to_line
 from tests.support.journals import JournalBuilder
 
 
@@ -24,6 +24,12 @@ def written(folder: Path, data: bytes) -> Path:
     return path
 
 
+def read_all(path: Path) -> tuple[list[Event], Damage | None]:
+    """Every event that can be read, and what ended the reading."""
+    pieces = list(read_pieces(path))
+    return [event for piece in pieces for event in piece.events], pieces[-1].damage
+
+
 def changed(line: bytes, **values: Any) -> bytes:
     """The line with some keys set."""
     return json.dumps({**json.loads(line), **values}).encode() + b"\n"
@@ -31,35 +37,28 @@ def changed(line: bytes, **values: Any) -> bytes:
 
 def test_a_whole_journal_gives_all_its_events(odd_path: Path) -> None:
     builder = finished()
-    journal = read_journal(written(odd_path, builder.data))
-    assert list(journal.events) == builder.events
-    assert (journal.unfinished, journal.damage) == ((), None)
+    events, damage = read_all(written(odd_path, builder.data))
+    assert events == builder.events
+    assert damage is None
 
 
 @pytest.mark.parametrize("torn", [1, 2, 30, 100])
 def test_a_torn_last_line_is_dropped_and_no_damage(torn: int, tmp_path: Path) -> None:
     builder = finished()
-    journal = read_journal(written(tmp_path, builder.data[:-torn]))
-    assert journal.damage is None
-    assert list(journal.events) == builder.events[: len(journal.events)]
-    assert len(journal.events) < len(builder.events)
+    events, damage = read_all(written(tmp_path, builder.data[:-torn]))
+    assert damage is None
+    assert events == builder.events[: len(events)]
+    assert len(events) < len(builder.events)
 
 
 def test_a_corrupt_line_ends_the_reading_at_its_first_byte_and_keeps_what_stands_before(tmp_path: Path) -> None:
     builder = finished()
     lines = builder.data.splitlines(keepends=True)
-    journal = read_journal(written(tmp_path, b"".join(lines[:3]) + b"\0\0garbage\n" + b"".join(lines[3:])))
-    assert list(journal.events) == builder.events[:3]
-    assert journal.damage is not None
-    assert journal.damage.offset == sum(map(len, lines[:3]))
-    assert f"byte {journal.damage.offset}" in str(journal.damage)
-
-
-def test_attempts_without_an_end_are_listed(tmp_path: Path) -> None:
-    builder = finished()
-    builder.start(0, "c.test", 30)
-    unfinished = read_journal(written(tmp_path, builder.data)).unfinished
-    assert [attempt.unit for attempt in unfinished] == ["c.test"]
+    events, damage = read_all(written(tmp_path, b"".join(lines[:3]) + b"\0\0garbage\n" + b"".join(lines[3:])))
+    assert events == builder.events[:3]
+    assert damage is not None
+    assert damage.offset == sum(map(len, lines[:3]))
+    assert f"byte {damage.offset}" in str(damage)
 
 
 def test_reading_goes_on_from_an_offset_in_pieces_of_a_bounded_size(tmp_path: Path) -> None:
@@ -97,10 +96,10 @@ def test_a_journal_that_grows_is_read_on_from_where_the_torn_line_began(tmp_path
 )
 def test_a_first_line_that_no_runner_writes_is_damage(values: dict[str, Any], problem: str, tmp_path: Path) -> None:
     lines = finished().data.splitlines(keepends=True)
-    journal = read_journal(written(tmp_path, changed(lines[0], **values) + b"".join(lines[1:])))
-    assert journal.events == ()
-    assert journal.damage is not None
-    assert problem in journal.damage.problem
+    events, damage = read_all(written(tmp_path, changed(lines[0], **values) + b"".join(lines[1:])))
+    assert events == []
+    assert damage is not None
+    assert problem in damage.problem
 
 
 @pytest.mark.parametrize(
@@ -121,18 +120,18 @@ def test_an_attempt_that_no_runner_writes_is_damage(values: dict[str, Any], tmp_
     lines = finished().data.splitlines(keepends=True)
     index = next(i for i, line in enumerate(lines) if b"attempt-finished" in line)
     lines[index] = changed(lines[index], **values)
-    journal = read_journal(written(tmp_path, b"".join(lines)))
-    assert len(journal.events) == index
-    assert journal.damage is not None
+    events, damage = read_all(written(tmp_path, b"".join(lines)))
+    assert len(events) == index
+    assert damage is not None
 
 
 def test_a_line_without_end_is_damage_and_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "MAX_LINE_BYTES", 5000)
     builder = finished()
-    journal = read_journal(written(tmp_path, builder.data + b"x" * 6000))
-    assert list(journal.events) == builder.events
-    assert journal.damage is not None
-    assert "longer than 5000 bytes" in journal.damage.problem
+    events, damage = read_all(written(tmp_path, builder.data + b"x" * 6000))
+    assert events == builder.events
+    assert damage is not None
+    assert "longer than 5000 bytes" in damage.problem
 
 
 def test_the_number_of_events_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +143,7 @@ def test_the_number_of_events_is_bounded(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_an_empty_journal_is_empty(tmp_path: Path) -> None:
-    assert read_journal(written(tmp_path, b"")).events == ()
+    assert read_all(written(tmp_path, b""))[0] == []
 
 
 def test_what_is_no_regular_file_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
@@ -154,4 +153,4 @@ def test_what_is_no_regular_file_is_refused_without_waiting_for_it(tmp_path: Pat
     os.mkfifo(fifo)
     for path in (link, fifo, tmp_path, tmp_path / "missing"):
         with pytest.raises(RunError, match="cannot read a journal"):
-            read_journal(path)
+            read_all(path)

@@ -7,9 +7,11 @@ import pytest
 
 from sltfleet.core.errors import RunError
 from sltfleet.core.paths import LocalPaths
+from sltfleet.results.model import QuarantinedUnit
 from sltfleet.results.queries import flaky, run_report
 from sltfleet.results.store import Store
 from sltfleet.wire.events import Note
+from sltfleet.wire.quarantine import Quarantine, quarantine_text
 from tests.support.journals import LATER_RUN_ID, RUN_ID, JournalBuilder
 
 
@@ -133,3 +135,48 @@ def test_a_run_that_was_never_fetched_is_an_error_that_says_how_to_get_it(store:
     with pytest.raises(RunError, match="has been fetched") as caught:
         run_report(store, RUN_ID)
     assert caught.value.fix == f"`sltfleet fetch --run {RUN_ID}`"
+
+
+def test_units_in_quarantine_at_the_end_are_told_with_their_hosts_and_not_as_notes(
+    store: Store, paths: LocalPaths
+) -> None:
+    told = {
+        "alpha": [("hung %.test", 3), ("hung %.test", 4), ("mended", 3), ("mended", 0), ("odd \udcff", 3)],
+        "beta": [("hung %.test", 3), ("mended", 0)],
+    }
+    for host, quarantined in told.items():
+        journal = JournalBuilder(host=host)
+        journal.events += [Note(t, quarantine_text(Quarantine(*entry))) for t, entry in enumerate(quarantined)]
+        journal.events.append(Note(9, "something else"))
+        imported(store, paths, journal)
+    report = run_report(store, RUN_ID)
+    assert report.quarantined == (
+        QuarantinedUnit("hung %.test", 4, ("alpha", "beta")),
+        QuarantinedUnit("odd \udcff", 3, ("alpha",)),
+    )
+    assert {run.notes for run in report.hosts} == {("something else",)}
+
+
+def test_a_report_may_be_of_some_hosts_only_and_then_knows_nothing_of_the_others(
+    store: Store, paths: LocalPaths
+) -> None:
+    alpha = (
+        JournalBuilder(host="alpha").attempt(0, "a.test", 0, 3, "fail", message="of alpha").attempt(0, "a.test", 3, 9)
+    )
+    beta = JournalBuilder(host="beta").attempt(0, "b.test", 0, 3, "fail", message="of beta").attempt(0, "b.test", 3, 5)
+    beta.events.append(Note(6, quarantine_text(Quarantine("b.test", 3))))
+    imported(store, paths, alpha, beta)
+    part, whole = run_report(store, RUN_ID, ("beta", "beta", "never there")), run_report(store, RUN_ID)
+    assert [run.host for run in part.hosts] == ["beta"]
+    assert (part.summary.attempts, whole.summary.attempts) == (2, 4)
+    for of_part, of_whole in (
+        (part.failing, whole.failing),
+        (part.causes, whole.causes),
+        (part.flaky, whole.flaky),
+        (part.slowest, whole.slowest),
+    ):
+        assert (len(of_part), len(of_whole)) == (1, 2)
+    assert part.quarantined == whole.quarantined
+    assert run_report(store, RUN_ID, ("alpha",)).quarantined == ()
+    with pytest.raises(RunError, match="from gamma"):
+        run_report(store, RUN_ID, ("gamma",))

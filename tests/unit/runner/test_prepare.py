@@ -58,12 +58,12 @@ class TestUnits:
         assert [unit.id for unit in resolve_units(source, ("b/*",), str(odd_path)).units] == ["b/2.test"]
 
     def test_a_name_that_is_not_utf8_is_left_out_with_a_note(self, odd_path: Path) -> None:
-        with open(os.fsencode(odd_path) + b"/\xff.test", "wb"):
+        with open(os.fsencode(odd_path) + b"/caf\xe9 \xc3\xbc.test", "wb"):
             pass
         make_files(odd_path, "ü.test")
         resolved = resolve_units(FileUnits("", ("*.test",)), (), str(odd_path))
         assert [unit.id for unit in resolved.units] == ["ü.test"]
-        assert "not valid UTF-8" in resolved.notes[0]
+        assert resolved.notes == ("left out, its name is not valid UTF-8: caf\\xe9 ü.test",)
 
     def test_partitions_keep_their_natural_order(self) -> None:
         units = resolve_units(PartitionUnits(12, 1), (), "/").units

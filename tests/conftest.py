@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no failure: no test asserts how long something takes.
+settings.register_profile("sltfleet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("sltfleet")
 
 #: Spaces, quotes, a dollar, an umlaut and a star: whatever is not quoted somewhere breaks on these.
 ODD_NAME = "odd näme 'q' \"d\" $x *"

@@ -200,6 +200,9 @@ class LoopbackFleet:
             wrapper.write_text(_login_wrapper(host))
             wrapper.chmod(0o700)
             lines.append(f"ForceCommand {quote(str(wrapper))}")
+        if host.home:
+            # The account's own shell runs the wrapper, and must not read the person's start-up files either.
+            lines.append(f"SetEnv {_ssh_word(f'HOME={host.home}')}")
         config = folder / "sshd_config"
         config.write_text("\n".join(lines) + "\n")
         server.sshd = Sshd(sshd, config, folder / "sshd.log")

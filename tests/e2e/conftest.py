@@ -58,7 +58,11 @@ def person(tmp_path: Path) -> Iterator[Person]:
 @pytest.fixture
 def demo_fleet(person: Person, warm_target: Path, tmp_path: Path) -> Iterator[Person]:
     """The demo project in the person's folder, on one local host and two over ssh (`alpha`, `beta`)."""
-    remote = [LoopbackHost(alias, environment=session_environment()) for alias in ("alpha", "beta")]
+    remote = []
+    for alias in ("alpha", "beta"):
+        home = tmp_path / f"home of {alias}"
+        home.mkdir()
+        remote.append(LoopbackHost(alias, home=home, environment=session_environment()))
     with LoopbackFleet(remote, tmp_path / "ssh") as loopback:
         roots = {name: tmp_path / "hosts" / name for name in ("localhost", "alpha", "beta")}
         for root in roots.values():

@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,10 +135,8 @@ def campaign(
     home.mkdir()
     (cwd / "repo").mkdir(parents=True)
     (cwd / "repo" / "unit.sh").write_text(UNIT)
-    with_environment = [
-        LoopbackHost(**{**vars(host), "environment": {**session_environment(), **host.environment}}) for host in hosts
-    ]
-    with LoopbackFleet(with_environment, folder / "ssh") as loopback, Person(cwd, home) as person:
+    homely = [_at_home(host, folder / "homes" / host.alias) for host in hosts]
+    with LoopbackFleet(homely, folder / "ssh") as loopback, Person(cwd, home) as person:
         roots = {host.alias: folder / "hosts" / host.alias for host in hosts}
         made = Campaign(person, loopback, roots)
         person.environ["SLTFLEET_SSH_CONFIG"] = str(loopback.ssh_config)
@@ -161,3 +159,10 @@ def campaign(
             yield made
         finally:
             made.end_everything()
+
+
+def _at_home(host: LoopbackHost, home: Path) -> LoopbackHost:
+    """Give a host a home folder that is not the person's, and the environment in which cargo is found there."""
+    home.mkdir(parents=True)
+    environment = {**session_environment(), **host.environment}
+    return replace(host, home=host.home or home, environment=environment)

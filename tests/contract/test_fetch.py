@@ -34,7 +34,7 @@ SUITES = {"slt": {"build": {"test": "slt"}, "units": {"kind": "files", "root": "
 @pytest.fixture(scope="module")
 def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackFleet]:
     folder = tmp_path_factory.mktemp("fetch")
-    with LoopbackFleet([LoopbackHost("remote")], folder / "fleet") as running:
+    with LoopbackFleet([LoopbackHost("remote", home=tmp_path_factory.mktemp("home"))], folder / "fleet") as running:
         yield running
 
 

@@ -121,6 +121,14 @@ class LoopbackFleet:
         sshd = self._servers[alias].sshd = Sshd(find_sshd(), folder / "sshd_config", folder / "sshd.log")
         sshd.wait_until_up()
 
+    def take_down(self, alias: str) -> None:
+        """Let a host refuse connections, and cut the open ones; what was started through them runs on. `start` ends
+        it.
+        """
+        sshd = self._servers[alias].sshd
+        if sshd:
+            sshd.take_down()
+
     def __enter__(self) -> LoopbackFleet:
         if self._temporary:
             self.folder = Path(tempfile.mkdtemp(prefix="sltfleet-loopback-")).resolve()

@@ -74,6 +74,13 @@ class Sshd:
             _kill(pid)
         return len(sessions)
 
+    def take_down(self) -> None:
+        """End it and its connections, but not what was started through them."""
+        self.drop_sessions()
+        assert self._supervisor.stdin
+        self._supervisor.stdin.close()
+        self._supervisor.wait(STOP_TIMEOUT_S)
+
     def stop(self) -> None:
         """End it and its sessions. Calling it twice does no harm."""
         supervisor = self._supervisor

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Iterator, List, Optional
+from typing import Iterator, List, Optional, Set
 
 from sltfleet.wire.state import Identity
 
@@ -132,6 +132,12 @@ def marked(run_dir: str) -> List[int]:
             if stat is not None and stat.alive:
                 found.append(pid)
     return found
+
+
+def marked_runs() -> Set[str]:
+    """Return the folders of the runs to whose attempts living processes belong."""
+    marks = (mark_of(pid) for pid in all_pids() if pid != os.getpid())  # a zombie has no environment any more
+    return {mark.run_dir for mark in marks if mark is not None}
 
 
 def children() -> List[int]:

@@ -28,6 +28,7 @@ from sltfleet.runner.schedule import PassScheduler, Scheduler
 from sltfleet.runner.shards import shard_of
 from sltfleet.runner.spawn import own_environment
 from sltfleet.runner.specfile import read_share, read_spec
+from sltfleet.runner.stop import end_lost_attempts
 from sltfleet.runner.units import Unit, resolve_units
 from sltfleet.wire.share import Share
 from sltfleet.wire.spec import LibtestUnits, Spec
@@ -56,6 +57,7 @@ def run(run_dir: str) -> int:
     if not linux.become_subreaper():
         notes += ("this host has no PR_SET_CHILD_SUBREAPER: daemons that tests leave behind are not found",)
     notes += _too_long(spec, tuple(unit.id for unit in resolved.units))
+    notes += end_lost_attempts(paths.root)
     environment = own_environment(os.environ)
     units = resolved.units
     memory_bytes = sampler.memory_bytes()

@@ -5,18 +5,19 @@ Only a process whose identity matches is ever signalled; attempts of a runner th
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
 import time
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 from sltfleet.runner import linux
 from sltfleet.runner.files import tail
 from sltfleet.runner.paths import RunPaths
-from sltfleet.runner.processes import is_alive, marked
+from sltfleet.runner.processes import is_alive, marked, marked_runs
 from sltfleet.wire.handshake import Stopped
-from sltfleet.wire.state import Identity, identity_from_line
+from sltfleet.wire.state import FINISHED, Identity, identity_from_line, state_from_json
 
 #: So long attempts that were sent SIGKILL may take to go.
 KILL_LIMIT_S = 5.0
@@ -86,6 +87,29 @@ def _end_runner(identity: Identity, timeout_s: float) -> bool:
         return True
     finally:
         process.close()
+
+
+def end_lost_attempts(run_dir: str) -> Tuple[str, ...]:
+    """SIGKILL the attempts of the project's other runs whose runner is gone and never said goodbye; return notes.
+
+    Only the project's active runner, of the run in `run_dir`, may do it: no other run is active then. In the folder of
+    a run that said goodbye there is only what `repro` runs.
+    """
+    notes: Tuple[str, ...] = ()
+    for other in sorted(marked_runs() - {run_dir}):
+        if os.path.dirname(other) == os.path.dirname(run_dir) and not _said_goodbye(RunPaths(other)):
+            left = end_attempts(other)
+            stuck = f"; these do not die: {', '.join(map(str, left))}" if left else ""
+            notes += (f"attempts of run {os.path.basename(other)}, whose runner was lost, were ended{stuck}",)
+    return notes
+
+
+def _said_goodbye(paths: RunPaths) -> bool:
+    try:
+        with open(paths.state, "rb") as file:
+            return state_from_json(json.loads(file.read())).phase == FINISHED
+    except (OSError, ValueError):
+        return False
 
 
 def end_attempts(run_dir: str) -> List[int]:

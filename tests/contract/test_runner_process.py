@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from sltfleet.runner.prepare import units_digest
-from sltfleet.runner.processes import is_alive, mark_of, read_stat
-from sltfleet.wire.events import AttemptStarted, PassFinished, RunStarted, WorkerStarted, WorkerStopped
+from sltfleet.runner.processes import FOLDER_MARK, MARK, is_alive, mark_of, read_stat
+from sltfleet.wire.events import AttemptStarted, Note, PassFinished, RunStarted, WorkerStarted, WorkerStopped
 from sltfleet.wire.handshake import Launched, Prepared, Refused
 from sltfleet.wire.share import Member, Share
 from sltfleet.wire.spec import JsonVerdict, Limits, OutputVerdict, PartitionUnits, UnitHistory
@@ -472,6 +472,29 @@ class TestStopping:
         assert answer.survivors == ()
         again = host.spec("true", run_id="run-2", passes=1)
         assert goodbye(host.run(again)).reason == "passes"
+
+    def test_a_new_run_ends_what_a_lost_runner_left_and_says_so(self, host: RunnerHost) -> None:
+        spec = host.spec("sleep 60", budget_s=60.0)
+        launched = host.launch(spec)
+        wait_for(lambda: len(host.attempts_of(spec.run_id)) >= 2, "the attempts")
+        os.kill(launched.identity.pid, signal.SIGKILL)
+        host.wait_until_gone(launched.identity)
+        events = host.run(host.spec("true", run_id="run-2", passes=1))
+        assert not host.attempts_of(spec.run_id)
+        notes = [event.text for event in events if isinstance(event, Note)]
+        assert notes == [f"attempts of run {spec.run_id}, whose runner was lost, were ended"]
+
+    def test_a_new_run_leaves_alone_what_runs_in_the_folder_of_one_that_said_goodbye(self, host: RunnerHost) -> None:
+        spec = host.spec("true", passes=1)
+        host.run(spec)
+        environment = {**os.environ, MARK: f"{spec.run_id}:1", FOLDER_MARK: str(host.run_dir(spec))}
+        reproduced = subprocess.Popen(["sleep", "60"], env=environment)
+        try:
+            host.run(host.spec("true", run_id="run-2", passes=1))
+            assert reproduced.poll() is None
+        finally:
+            reproduced.kill()
+            reproduced.wait()
 
 
 def test_attempts_are_marked_so_that_they_can_be_found(host: RunnerHost) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import signal
+import time
 from collections.abc import Callable
 
 from soak_test import plan
@@ -25,6 +26,9 @@ Done = tuple[str, Undo | None]
 
 NOTHING = "nothing there to do it to"
 
+#: A command connects so long after it was typed, also on a busy machine.
+CONNECTS_WITHIN_S = 4.0
+
 
 def do(scene: Scene, fault: Fault) -> Done:
     """Do a fault."""
@@ -34,7 +38,7 @@ def do(scene: Scene, fault: Fault) -> Done:
         plan.TEAR_JOURNAL: lambda: _tear_journal(scene, host),
         plan.STOP_RUNNER: lambda: _stop_runner(scene, host),
         plan.KILL_ATTEMPTS: lambda: _kill_attempts(scene, host),
-        plan.DROP_SESSIONS: lambda: (f"{scene.campaign.loopback.drop_sessions(host)} connections cut", None),
+        plan.DROP_SESSIONS: lambda: _drop_sessions(scene, fault),
         plan.SSHD_DOWN: lambda: _sshd_down(scene, host),
         plan.DISK_FULL: lambda: _fill_disk(scene, host),
         plan.SYNC_CHANGED: lambda: _sync_changed(scene),
@@ -99,6 +103,14 @@ def _kill_attempts(scene: Scene, host: str) -> Done:
     return f"{len(killed)} attempts killed", None
 
 
+def _drop_sessions(scene: Scene, fault: Fault) -> Done:
+    said, _ = _begin(scene, *_with_budget(fault.words))
+    deadline_s = now_s() + CONNECTS_WITHIN_S
+    while not (cut := scene.campaign.loopback.drop_sessions(fault.host)) and now_s() < deadline_s:
+        time.sleep(0.02)
+    return f"{said}, {cut} connections cut", None
+
+
 def _sshd_down(scene: Scene, host: str) -> Done:
     scene.campaign.loopback.take_down(host)
     return "sshd ended", lambda: scene.campaign.loopback.start(host)
@@ -148,9 +160,13 @@ def _begin(scene: Scene, *words: str) -> Done:
 
 
 def _signal_later(scene: Scene, fault: Fault, number: signal.Signals) -> Done:
-    words = (*fault.words, "--budget", "4s") if fault.words[0] == "run" else fault.words
+    words = _with_budget(fault.words)
     typing = scene.begin(*words)
     return f"`sltfleet {' '.join(words)}`", lambda: end_command(typing, number)
+
+
+def _with_budget(words: tuple[str, ...]) -> tuple[str, ...]:
+    return (*words, "--budget", "4s") if words[0] == "run" else words
 
 
 def end_command(typing: Typing, number: signal.Signals) -> None:

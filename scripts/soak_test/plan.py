@@ -52,7 +52,7 @@ LASTING = frozenset((STOP_RUNNER, SSHD_DOWN, DISK_FULL))
 #: They are about the controller, not about one host.
 FLEET_WIDE = frozenset((SYNC_CHANGED, KILL_COMMAND, INTERRUPT_COMMAND, SECOND_RUN, REPLACE_RUN, LOOK))
 
-#: Commands that are looked at, killed and interrupted.
+#: Commands that are killed, interrupted, and whose connections are cut.
 COMMANDS = (
     ("status", "--format", "json"),
     ("fetch", "--format", "json"),
@@ -98,7 +98,7 @@ def round_of(seed: int, number: int) -> Round:
     """Return the round `number`, from 1 on. The first one is without any harm: it says what unharmed numbers are."""
     chance = random.Random(f"{seed}:{number}")
     budget_s = round(chance.uniform(5.0, 12.0), 1)
-    faults = [_fault(chance, budget_s) for _ in range(chance.randint(2, 6))] if number > 1 else []
+    faults = [_fault(chance, budget_s) for _ in range(chance.randint(3, 8))] if number > 1 else []
     return Round(
         number=number,
         seed=chance.getrandbits(31),
@@ -117,7 +117,9 @@ def _fault(chance: random.Random, budget_s: float) -> Fault:
     at_s = round(chance.uniform(0.0, budget_s + 3.0), 2)
     lasts_s = round(chance.uniform(0.5, 4.0), 1) if kind in LASTING else 0.0
     words: tuple[str, ...] = ()
-    if kind in (KILL_COMMAND, INTERRUPT_COMMAND):
+    if kind == DROP_SESSIONS:
+        words = chance.choice(COMMANDS)
+    elif kind in (KILL_COMMAND, INTERRUPT_COMMAND):
         words, lasts_s = chance.choice(COMMANDS), round(chance.uniform(0.05, 2.5), 2)
     elif kind == LOOK:
         words = chance.choice(LOOKS)

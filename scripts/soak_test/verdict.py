@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,7 +53,8 @@ def judge(
     if evidence.newest[0] != evidence.newest[1]:
         found.append(Discrepancy("rebuilt", "report", "it says something else of a database that was made anew"))
     found += claims.check_left(evidence.processes)
-    found += claims.check_outside(before, evidence.outside)
+    killed = sum(one.ended_by == signal.SIGKILL for one in said)
+    found += claims.check_outside(before, evidence.outside, killed, excused)
     finished = [line for journal in journals for line in journal.finished.values()]
     return Verdict(
         runs=len({journal.run for journal in journals}),

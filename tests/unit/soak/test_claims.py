@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from soak_test import claims
-from soak_test.accounting import KILLED, Discrepancy
+from soak_test.accounting import KILLED, Discrepancy, Excused
 from soak_test.claims import Said
 from soak_test.ledger import sums_of
 
@@ -105,6 +105,15 @@ def test_a_run_whose_runner_was_killed_is_lost() -> None:
 
 def test_a_process_that_is_left_and_a_file_that_was_touched_are_told() -> None:
     assert checks(claims.check_left({12: "sleep 600"})) == ["nothing-left"]
-    assert list(claims.check_outside({"a": "1"}, {"a": "1"})) == []
+    assert list(claims.check_outside({"a": "1"}, {"a": "1"}, 0, Excused())) == []
     before, after = {"a": "1", "gone": "2"}, {"a": "3", "new": "4"}
-    assert [found.what for found in claims.check_outside(before, after)] == ["has changed", "is gone", "is new"]
+    told = [found.what for found in claims.check_outside(before, after, 0, Excused())]
+    assert told == ["has changed", "is gone", "is new"]
+
+
+def test_only_a_killed_command_may_leave_its_temporary_folder() -> None:
+    after = {"tmp/sltfleet-rules-x": "", "tmp/sltfleet-rules-x/include": "1"}
+    assert checks(claims.check_outside({}, after, 0, Excused())) == ["nothing-outside"] * 2
+    excused = Excused()
+    assert checks(claims.check_outside({}, after, 1, excused)) == []
+    assert excused.counts["temporary folder of a killed command"] == 1

@@ -41,10 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def soak(folder: Path, seed: int, lasts_s: float, *, keep: bool) -> int:
     """Do it in an empty folder; `keep`: it is looked at afterwards."""
     with scene(folder) as made:
-        resumes = made.knows("resume")
         if not made.own_disks:
             tell("no file system can be mounted here: no disk is filled")
-        player = Campaigner(made, tell, resumes)
+        player = Campaigner(made, tell)
         before = outside(made)
         player.play_until(seed, time.monotonic() + lasts_s)
         evidence = gather(made)

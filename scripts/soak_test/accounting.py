@@ -31,6 +31,9 @@ TURN_S = 1.5
 #: How long before the run's end a unit may have said its last word and yet be cut: the grace after SIGTERM, and some.
 LAST_WORD_S = 2.0
 
+#: What the journal says of an attempt that was lost with its runner, in a run that another runner went on with.
+BURIED = "the runner was lost"
+
 
 @dataclass(frozen=True)
 class Discrepancy:
@@ -131,23 +134,27 @@ def check_lines(story: Story) -> Iterator[Discrepancy]:
 def check_starts(story: Story, excused: Excused) -> Iterator[Discrepancy]:
     """What was seen to start is in the journal, with the same pid, unit and worker, or its runner was killed."""
     started = story.journal.started
-    for number, count in Counter(seen.attempt for seen in story.seen).items():
+    for (number, pid), count in Counter((seen.attempt, seen.pid) for seen in story.seen).items():
         if count > 1:
-            yield Discrepancy("counted-once", story.journal.where, f"attempt {number} was seen to start {count} times")
+            what = f"attempt {number} was seen to start {count} times as {pid}"
+            yield Discrepancy("counted-once", story.journal.where, what)
     lost = []
     for seen in story.seen:
         line = started.get(seen.attempt)
-        if line is None:
+        # Of what a killed runner did not write down, the runner that goes on with the run uses the numbers again.
+        if line is None or line["pid"] != seen.pid:
             lost.append(seen)
-            continue
-        said = (line["pid"], line["unit"], line["worker"])
-        if said != (seen.pid, seen.unit, seen.worker):
-            yield Discrepancy("same-attempt", seen.where, f"the journal has pid, unit, worker {said}")
+        elif (line["unit"], line["worker"]) != (seen.unit, seen.worker):
+            said = f"the journal has unit {line['unit']} and worker {line['worker']}"
+            yield Discrepancy("same-attempt", seen.where, said)
     deaths = story.harmed_by(KILLED, TORN)
     bound = len(deaths) * (int(story.journal.head.get("workers", 0)) + STARTS_PER_TURN_SPARE)
     unexplained = [seen for seen in lost if not any(_just_before(seen, death, story) for death in deaths)]
     for seen in unexplained:
-        yield Discrepancy("seen-is-journaled", seen.where, "it is in no journal, and its runner was not killed then")
+        said = "with another pid" if seen.attempt in started else "not"
+        yield Discrepancy(
+            "seen-is-journaled", seen.where, f"it is {said} in the journal, and no runner was killed then"
+        )
     if len(lost) - len(unexplained) > bound:
         what = f"{len(lost)} attempts were lost with a killed runner, more than one turn starts ({bound})"
         yield Discrepancy("seen-is-journaled", story.journal.where, what)
@@ -164,7 +171,8 @@ def _just_before(seen: Seen, death: Harm, story: Story) -> bool:
 def check_ends(story: Story, excused: Excused) -> Iterator[Discrepancy]:
     """What the journal has as finished was started and seen, and lasted as long; what it does not was lost."""
     journal = story.journal
-    seen_by_number = {seen.attempt: seen for seen in story.seen}
+    seen_by_number = _seen_by_number(story)
+    buried = 0
     excess_s: list[float] = []
     for number, line in journal.finished.items():
         where = _where(journal, line)
@@ -183,7 +191,9 @@ def check_ends(story: Story, excused: Excused) -> Iterator[Discrepancy]:
         if abs(line["t"] - line["duration_s"] - start["t"]) > 0.001:
             yield Discrepancy("start-and-end", where, "end minus duration is not its start")
         seen = seen_by_number.get(number)
-        if seen is None:
+        if _was_buried(line):
+            buried += 1
+        elif seen is None:
             if line["outcome"] == "cut" or start["pid"] in _killed_pids(story):
                 excused.counts["ended before it could say that it starts"] += 1
             else:
@@ -200,32 +210,52 @@ def check_ends(story: Story, excused: Excused) -> Iterator[Discrepancy]:
     if len(excess_s) >= 20 and median(excess_s) > MEDIAN_START_S:
         what = f"attempts last {median(excess_s):.3f} s longer in the journal than seen, in the median"
         yield Discrepancy("same-duration", journal.where, what)
-    yield from _check_unfinished(story, excused)
+    yield from _check_unfinished(story, buried, excused)
 
 
-def _check_unfinished(story: Story, excused: Excused) -> Iterator[Discrepancy]:
+def _was_buried(line: Line) -> bool:
+    """Whether the attempt was lost with its runner, and ended in the journal by the one that went on with the run."""
+    return bool(line["outcome"] == "cut" and line["message"] == BURIED)
+
+
+def _seen_by_number(story: Story) -> dict[int, Seen]:
+    """What was seen of the attempts that the journal has, by number."""
+    started = story.journal.started
+    return {
+        seen.attempt: seen
+        for seen in story.seen
+        if seen.attempt not in started or started[seen.attempt]["pid"] == seen.pid
+    }
+
+
+def _check_unfinished(story: Story, buried: int, excused: Excused) -> Iterator[Discrepancy]:
     journal = story.journal
     open_ends = journal.started.keys() - journal.finished.keys()
     deaths = story.harmed_by(KILLED, TORN)
     if journal.reason is None and not deaths and journal.lines:
         yield Discrepancy("run-ended", journal.where, "the journal has no end, and its runner was not killed")
     bound = len(deaths) * (int(journal.head.get("workers", 0)) + STARTS_PER_TURN_SPARE)
-    if len(open_ends) > bound:
-        what = f"{len(open_ends)} attempts have no end; {len(deaths)} killed runners explain at most {bound}"
+    if len(open_ends) + buried > bound:
+        what = f"{len(open_ends) + buried} attempts have no end, or one that was made up; at most {bound} were lost"
         yield Discrepancy("start-and-end", journal.where, what)
-    excused.counts["without an end, lost with its killed runner"] += min(bound, len(open_ends))
+    if open_ends and (journal.reason is not None):
+        yield Discrepancy(
+            "start-and-end", journal.where, f"the run has an end, and attempts {sorted(open_ends)} have none"
+        )
+    excused.counts["without an end, lost with its killed runner"] += len(open_ends) + buried
 
 
 def check_verdicts(story: Story) -> Iterator[Discrepancy]:
     """An outcome is what the unit did: its own exit code where it came to an end, else what ended it."""
-    seen_by_number = {seen.attempt: seen for seen in story.seen}
+    seen_by_number = _seen_by_number(story)
     killed = _killed_pids(story)
-    run_end_s = max((line["t"] for line in story.journal.lines), default=0.0)
+    ends_s = [line["t"] for line in story.journal.lines if line["kind"] in ("run-finished", "run-resumed")]
     for number, line in story.journal.finished.items():
         seen = seen_by_number.get(number)
-        if seen is None:
+        if seen is None or _was_buried(line):
             continue  # told by check_ends
-        allowed = allowed_outcomes(seen, line, was_killed=seen.pid in killed, run_end_s=run_end_s)
+        run_ended = any(0 <= end_s - line["t"] <= LAST_WORD_S for end_s in ends_s)
+        allowed = allowed_outcomes(seen, line, was_killed=seen.pid in killed, run_ended=run_ended)
         if line["outcome"] not in allowed:
             what = f"{line['outcome']} ({line['message']!r}); the unit's own code is {seen.code}"
             yield Discrepancy("verdict", _where(story.journal, line), f"{what}, so it is one of {sorted(allowed)}")
@@ -235,13 +265,13 @@ def check_verdicts(story: Story) -> Iterator[Discrepancy]:
             yield Discrepancy("verdict", _where(story.journal, line), "its daemon was not found")
 
 
-def allowed_outcomes(seen: Seen, line: Line, *, was_killed: bool, run_end_s: float) -> set[str]:
-    """Return the outcomes that an attempt may have, from what its unit said. `run_end_s`: on the run's clock."""
+def allowed_outcomes(seen: Seen, line: Line, *, was_killed: bool, run_ended: bool) -> set[str]:
+    """Return the outcomes that an attempt may have, from what its unit said. `run_ended`: just after it."""
     if seen.code is None:
         allowed = {"cut"}
     else:
         allowed = {"crash" if seen.code < 0 else "fail" if seen.code else "pass"}
-        if line["t"] >= run_end_s - LAST_WORD_S:
+        if run_ended:
             allowed.add("cut")  # the run's end came between the unit's last word and its exit
     if line["duration_s"] >= TIMEOUT_S - CLOCK_S:
         allowed.add("timeout")
@@ -258,7 +288,7 @@ def check_versions(story: Story) -> Iterator[Discrepancy]:
 def check_workers(story: Story) -> Iterator[Discrepancy]:
     """No worker runs two attempts at a time: by the units' own clock."""
     last: dict[int, Seen] = {}
-    for seen in sorted(story.seen, key=lambda seen: seen.attempt):
+    for _, seen in sorted(_seen_by_number(story).items()):
         before = last.get(seen.worker)
         if before is not None and before.end_s is not None and seen.start_s < before.end_s - CLOCK_S:
             yield Discrepancy("one-at-a-time", seen.where, f"it began before attempt {before.attempt} had ended")

@@ -46,6 +46,7 @@ def do(scene: Scene, fault: Fault) -> Done:
         plan.INTERRUPT_COMMAND: lambda: _signal_later(scene, fault, signal.SIGINT),
         plan.SECOND_RUN: lambda: _begin(scene, "run", "--detach", "--budget", "3s"),
         plan.REPLACE_RUN: lambda: _begin(scene, "run", "--detach", "--replace", "--budget", "5s"),
+        plan.RESUME: lambda: _resume(scene),
         plan.LOOK: lambda: _begin(scene, *fault.words),
     }
     return doers[fault.kind]()
@@ -152,6 +153,10 @@ def _fill(path: str) -> int:
 def _sync_changed(scene: Scene) -> Done:
     scene.change_repo()
     return _begin(scene, "sync")[0] + f", version {scene.version}", None
+
+
+def _resume(scene: Scene) -> Done:
+    return _begin(scene, "resume", "--detach") if scene.resumes else ("not possible yet: no such command", None)
 
 
 def _begin(scene: Scene, *words: str) -> Done:

@@ -16,6 +16,9 @@ Line = dict[str, Any]
 
 VERDICTS = frozenset(("pass", "fail", "timeout", "crash", "oom", "skip"))
 
+#: The lines with which a runner comes, or goes.
+RUNNERS_COME_AND_GO = ("run-started", "run-resumed", "run-finished")
+
 
 @dataclass(frozen=True)
 class Journal:
@@ -43,8 +46,9 @@ class Journal:
 
     @property
     def reason(self) -> str | None:
-        """Why the run ended, None where its runner never said goodbye."""
-        return next((str(line["reason"]) for line in self.of_kind("run-finished")), None)
+        """Why the run ended, None where its (last) runner never said goodbye."""
+        last = [line for line in self.lines if line["kind"] in RUNNERS_COME_AND_GO][-1:]
+        return str(last[0]["reason"]) if last and last[0]["kind"] == "run-finished" else None
 
     @property
     def finished(self) -> dict[int, Line]:

@@ -23,6 +23,7 @@ KILL_COMMAND = "kill-command"
 INTERRUPT_COMMAND = "interrupt-command"
 SECOND_RUN = "second-run"
 REPLACE_RUN = "replace-run"
+RESUME = "resume"
 LOOK = "look"
 
 #: How often each is drawn, relative to the others.
@@ -39,6 +40,7 @@ WEIGHTS = {
     INTERRUPT_COMMAND: 4,
     SECOND_RUN: 2,
     REPLACE_RUN: 1,
+    RESUME: 4,
     LOOK: 3,
 }
 
@@ -50,7 +52,7 @@ DEADLY = frozenset((KILL_RUNNER, TEAR_JOURNAL))
 LASTING = frozenset((STOP_RUNNER, SSHD_DOWN, DISK_FULL))
 
 #: They are about the controller, not about one host.
-FLEET_WIDE = frozenset((SYNC_CHANGED, KILL_COMMAND, INTERRUPT_COMMAND, SECOND_RUN, REPLACE_RUN, LOOK))
+FLEET_WIDE = frozenset((SYNC_CHANGED, KILL_COMMAND, INTERRUPT_COMMAND, SECOND_RUN, REPLACE_RUN, RESUME, LOOK))
 
 #: Commands that are killed, interrupted, and whose connections are cut.
 COMMANDS = (

@@ -27,7 +27,6 @@ class Campaigner:
 
     scene: Scene
     tell: Callable[[str], None]
-    resumes: bool
     done: Counter[str] = field(default_factory=Counter)
     rounds: int = 0
     found: list[Discrepancy] = field(default_factory=list)
@@ -102,7 +101,7 @@ class Campaigner:
         hosts = read_json(said).get("hosts", [])
         lost = sorted({host["run"] for host in hosts if host["state"] == "lost"})
         for run in lost:
-            if self.resumes:
+            if self.scene.resumes:
                 self.tell(f"  {now_s():.1f} sltfleet resume {run}")
                 self.scene.types("resume", run)
                 self._wait_for_runners()

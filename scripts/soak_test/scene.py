@@ -58,6 +58,8 @@ class Scene:
     said: list[Said] = field(default_factory=list)
     harms: list[Harm] = field(default_factory=list)
     typing: list[Typing] = field(default_factory=list)
+    #: Whether sltfleet can resume a run.
+    resumes: bool = False
     version: int = 0
 
     @property
@@ -164,6 +166,7 @@ def scene(folder: Path) -> Iterator[Scene]:
         (repo / "unit.sh").write_text(units.SCRIPT)
         (repo / "data").mkdir()
         found = Scene(folder, made, own_disks=all(mounted))
+        found.resumes = found.knows("resume")
         found.change_repo()
         yield found
 

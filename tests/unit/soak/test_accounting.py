@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from soak_test.accounting import (
     ATTEMPTS_KILLED,
+    BURIED,
     FROZEN,
     FULL,
     KILLED,
@@ -109,9 +110,26 @@ def test_an_attempt_that_was_seen_twice_is_told() -> None:
     assert "counted-once" in found(replace(told, seen=(*told.seen, told.seen[0])))
 
 
-@pytest.mark.parametrize("keys", [{"pid": 1}, {"worker": 5}, {"unit": "fail-0.02"}])
-def test_an_attempt_whose_journal_names_another_process_unit_or_worker_is_told(keys: dict[str, object]) -> None:
-    assert "same-attempt" in found(changed(story(), 1, **keys))
+@pytest.mark.parametrize(
+    ("keys", "check"),
+    [({"pid": 1}, "seen-is-journaled"), ({"worker": 5}, "same-attempt"), ({"unit": "fail-0.02"}, "same-attempt")],
+)
+def test_an_attempt_whose_journal_names_another_process_unit_or_worker_is_told(
+    keys: dict[str, object], check: str
+) -> None:
+    assert check in found(changed(story(), 1, **keys))
+
+
+def test_a_run_that_was_resumed_gives_the_numbers_of_lost_attempts_again() -> None:
+    told = story(3, harm(KILLED, 0.62))
+    lost = replace(told.seen[2], pid=77, start_s=ZERO_S + 0.6, end_s=None, code=None)
+    assert found(replace(told, seen=(*told.seen, lost))) == set()
+
+
+def test_an_attempt_that_was_lost_and_buried_needs_a_killed_runner() -> None:
+    told = changed(story(), 2, outcome="cut", message=BURIED, duration_s=0.0, t=0.2)
+    assert found(told) == {"start-and-end"}
+    assert found(replace(told, harms=(harm(KILLED, 0.3),))) == set()
 
 
 # --- ends ------------------------------------------------------------------------------------------------------------
@@ -177,23 +195,24 @@ def test_a_run_without_an_end_needs_a_killed_runner() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "duration_s", "at_s", "was_killed", "allowed"),
+    ("code", "duration_s", "run_ended", "was_killed", "allowed"),
     [
-        (0, 0.12, 1.0, False, {"pass"}),
-        (1, 0.12, 1.0, False, {"fail"}),
-        (-11, 0.12, 1.0, False, {"crash"}),
-        (None, 0.12, 1.0, False, {"cut"}),
-        (None, 2.1, 5.0, False, {"cut", "timeout"}),
-        (0, 0.12, 9.9, False, {"pass", "cut"}),
-        (0, 0.12, 1.0, True, {"pass", "crash"}),
+        (0, 0.12, False, False, {"pass"}),
+        (1, 0.12, False, False, {"fail"}),
+        (-11, 0.12, False, False, {"crash"}),
+        (None, 0.12, False, False, {"cut"}),
+        (None, 2.1, False, False, {"cut", "timeout"}),
+        (0, 0.12, True, False, {"pass", "cut"}),
+        (0, 0.12, False, True, {"pass", "crash"}),
     ],
 )
 def test_an_outcome_is_what_the_unit_said_or_what_ended_it(
-    code: int | None, duration_s: float, at_s: float, was_killed: bool, allowed: set[str]
+    code: int | None, duration_s: float, run_ended: bool, was_killed: bool, allowed: set[str]
 ) -> None:
     seen, _, end = attempt(1)
-    line = {**end, "t": at_s, "duration_s": duration_s}
-    assert allowed_outcomes(replace(seen, code=code), line, was_killed=was_killed, run_end_s=10.0) == allowed
+    line = {**end, "duration_s": duration_s}
+    found = allowed_outcomes(replace(seen, code=code), line, was_killed=was_killed, run_ended=run_ended)
+    assert found == allowed
 
 
 def test_a_passing_unit_that_is_said_to_have_failed_is_told() -> None:

@@ -45,3 +45,10 @@ def test_an_attempt_without_an_end_was_busy_until_the_journals_last_line() -> No
 def test_what_could_not_be_started_kept_no_worker_busy() -> None:
     _, _, end = attempt(1, outcome="infra")
     assert sums_of(journal(head(), end, tail())).busy_s == 0
+
+
+def test_the_reason_of_a_run_is_that_of_the_last_runner_that_went() -> None:
+    stopped, resumed = tail(reason="stopped", t=3.0), {"kind": "run-resumed", "t": 3.0}
+    assert journal(head(), stopped).reason == "stopped"
+    assert journal(head(), stopped, resumed).reason is None
+    assert journal(head(), stopped, resumed, tail()).reason == "budget"

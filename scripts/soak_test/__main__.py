@@ -26,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", action="store_true", help="keep the folder with everything in it")
     arguments = parser.parse_args(argv)
     seed = secrets.randbits(31) if arguments.seed is None else arguments.seed
+    # A shell starts its background jobs with SIGINT ignored, and the commands typed here would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # A SIGTERM ends what was started, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     folder = Path(tempfile.mkdtemp(prefix="sltfleet-soak-")).resolve()

@@ -33,11 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = Path(tempfile.mkdtemp(prefix="sltfleet-soak-")).resolve()
     tell(f"soak for {arguments.minutes:g} minutes, seed {seed}, in {folder}")
     try:
-        code = soak(folder, seed, 60.0 * arguments.minutes, keep=arguments.keep)
+        return soak(folder, seed, 60.0 * arguments.minutes, keep=arguments.keep)
+    except KeyboardInterrupt:
+        tell("interrupted; everything that was started is ended")
+        return 130
     finally:
         if not arguments.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    return code
 
 
 def soak(folder: Path, seed: int, lasts_s: float, *, keep: bool) -> int:

@@ -36,7 +36,7 @@ _ATTEMPTS = (
 #: The database's content without its own row numbers, which depend on the order of imports.
 _DUMPS = {
     "hosts": "SELECT run_id, host, project, suite, wall_s, workers, budget_s, hosts.seed, build_digest, "
-    "hex(journal_head), journal_offset, damage, last_s, reason, sample_count, runner_cpu_s FROM hosts",
+    "hex(journal_fingerprint), journal_offset, damage, last_s, reason, sample_count, runner_cpu_s FROM hosts",
     "host_units": "SELECT run_id, host, name FROM host_units JOIN hosts ON hosts.id = host_id "
     "JOIN names ON names.id = unit_id",
     "workers": "SELECT run_id, host, worker, start_s, stop_s FROM workers JOIN hosts ON hosts.id = host_id",

@@ -32,7 +32,7 @@ CREATE TABLE hosts (
     project NOT NULL, suite NOT NULL, wall_s REAL NOT NULL, workers INTEGER NOT NULL, cores REAL NOT NULL,
     memory_bytes INTEGER NOT NULL, budget_s REAL NOT NULL, seed INTEGER NOT NULL, once INTEGER NOT NULL,
     build_digest NOT NULL, commit_id NOT NULL, dirty_digest NOT NULL, toolchain NOT NULL, sltfleet_version NOT NULL,
-    journal_head BLOB NOT NULL, journal_offset INTEGER NOT NULL, damage NOT NULL DEFAULT '',
+    journal_fingerprint BLOB NOT NULL, journal_offset INTEGER NOT NULL, damage NOT NULL DEFAULT '',
     last_s REAL NOT NULL DEFAULT 0, reason, share_units INTEGER,
     sample_count INTEGER NOT NULL DEFAULT 0, sampled_s REAL NOT NULL DEFAULT 0, cpu_percent_s REAL NOT NULL DEFAULT 0,
     cpu_max_percent REAL NOT NULL DEFAULT 0, memory_min_bytes INTEGER, runner_rss_max_bytes INTEGER NOT NULL DEFAULT 0,

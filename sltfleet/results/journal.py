@@ -7,6 +7,7 @@ What the events mean is `core.timeline`'s and `results.store`'s.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ from sltfleet.wire.outcome import OUTCOMES
 
 #: The longest line is `run-started` with the ids of all units, or an attempt with tens of thousands of cases.
 MAX_LINE_BYTES = 32 * 1024 * 1024
+
+#: So much of what was read last tells that a journal is still the same: a few lines, each with its own time.
+FINGERPRINT_BYTES = 4096
 
 #: 4,096 workers with an attempt a second for an hour, started and finished.
 MAX_EVENTS = 30_000_000
@@ -102,15 +106,21 @@ def read_piece(path: Path, offset: int, *, max_events: int = CHUNK_EVENTS) -> Pi
     return Piece(tuple(events), offset, True)
 
 
-def first_line(path: Path) -> bytes:
-    """Return the journal's first line, b"" where it is not complete yet: it tells whether a journal is still the same.
+def fingerprint(path: Path, offset: int) -> bytes:
+    """Return what tells whether a journal that was read up to `offset` is still the same, b"" where it has no whole
+    first line yet: a digest of that line and of what stands right before `offset`.
 
-    Raises RunError.
+    The first line alone would not do: a host that crashes may lose the end of a journal that was fetched before, and
+    the run goes on with other lines in its place. Raises RunError.
     """
     try:
         with _open(path) as file:
             line = file.readline(MAX_LINE_BYTES + 1)
-            return line if line.endswith(b"\n") else b""
+            if not line.endswith(b"\n"):
+                return b""
+            start = max(0, offset - FINGERPRINT_BYTES)
+            file.seek(start)
+            return hashlib.sha256(line + file.read(offset - start)).digest()
     except OSError as error:
         raise RunError(
             "cannot read a journal", f"{path}: {error.strerror or error}", "`sltfleet fetch` again"

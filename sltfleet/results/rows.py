@@ -38,7 +38,7 @@ _INSERT_FINISHED = (
 )
 
 
-def insert_host(connection: sqlite3.Connection, run_id: str, host: str, head: bytes, started: RunStarted) -> int:
+def insert_host(connection: sqlite3.Connection, run_id: str, host: str, fingerprint: bytes, started: RunStarted) -> int:
     """Insert the row of a run on a host, with its units, and return its id."""
     row = (
         run_id,
@@ -53,12 +53,12 @@ def insert_host(connection: sqlite3.Connection, run_id: str, host: str, head: by
         started.once,
         *(to_sql(text) for text in (started.build_digest, started.commit, started.dirty_digest, started.toolchain)),
         to_sql(started.sltfleet_version),
-        head,
+        fingerprint,
         started.share_units,
     )
     cursor = connection.execute(
         "INSERT INTO hosts (run_id, host, project, suite, wall_s, workers, cores, memory_bytes, budget_s, seed, once, "
-        "build_digest, commit_id, dirty_digest, toolchain, sltfleet_version, journal_head, share_units, "
+        "build_digest, commit_id, dirty_digest, toolchain, sltfleet_version, journal_fingerprint, share_units, "
         "journal_offset) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
         row,

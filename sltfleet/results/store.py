@@ -9,7 +9,6 @@ piece. Questions are asked in `results.queries` and `results.history`.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from types import TracebackType
 from sltfleet.core.paths import LocalPaths
 from sltfleet.core.runid import is_run_id
 from sltfleet.results.database import from_sql, open_database, translated
-from sltfleet.results.journal import Damage, Piece, first_line, read_piece
+from sltfleet.results.journal import Damage, Piece, fingerprint, read_piece
 from sltfleet.results.rows import PieceWriter, insert_host
 from sltfleet.wire.events import RunStarted
 
@@ -36,10 +35,10 @@ class Imported:
 
 @dataclass(frozen=True)
 class _Place:
-    """A journal in the database: its row, and how far it has been read."""
+    """A journal in the database: its row, how far it has been read, and the fingerprint that it had there."""
 
     host_id: int
-    head: bytes
+    fingerprint: bytes
     offset: int
 
 
@@ -99,17 +98,15 @@ class Store:
     def import_journal(self, run_id: str, host: str, journal: Path) -> Imported:
         """Import what is new in one journal.
 
-        A journal that is shorter than what was imported, or begins with another line, is another one: it is imported
-        from its start, in place of the old. Raises RunError where it or the database cannot be used.
+        A journal in which something else stands than what was imported is another one: it is imported from its start,
+        in place of the old. Raises RunError where it or the database cannot be used.
         """
-        head_line = first_line(journal)
-        head = hashlib.sha256(head_line).digest()
-        if not head_line:
+        if not fingerprint(journal, 0):
             return Imported(0, "")
         count = 0
         while True:
             place = self._place(run_id, host)
-            if place and (place.head != head or place.offset > journal.stat().st_size):
+            if place and place.fingerprint != fingerprint(journal, place.offset):
                 with self._transaction():
                     self.connection.execute("DELETE FROM hosts WHERE id = ?", (place.host_id,))
                 continue
@@ -120,37 +117,40 @@ class Store:
                 return Imported(count, str(wrong))
             if offset == 0 and not piece.events:
                 return Imported(count, str(piece.damage or ""))
-            if not self._write(run_id, host, head, offset, piece):
+            if not self._write(run_id, host, place, piece, fingerprint(journal, piece.next_offset)):
                 continue  # another controller has imported this piece meanwhile
             count += len(piece.events)
             if not piece.more:
                 return Imported(count, str(piece.damage or ""))
 
-    def _write(self, run_id: str, host: str, head: bytes, offset: int, piece: Piece) -> bool:
-        """Write one piece where the journal still stands at `offset`, and return whether it did."""
+    def _write(self, run_id: str, host: str, place: _Place | None, piece: Piece, read_so_far: bytes) -> bool:
+        """Write one piece where the journal still stands at `place`, and return whether it did.
+
+        `read_so_far`: the fingerprint at the end of the piece.
+        """
         with self._transaction():
-            place = self._place(run_id, host)
-            if (place.offset if place else 0) != offset or (place and place.head != head):
+            if self._place(run_id, host) != place:
                 return False
             events = piece.events
             if place is None:
                 started = events[0]
                 assert isinstance(started, RunStarted)
-                host_id = insert_host(self.connection, run_id, host, head, started)
+                host_id = insert_host(self.connection, run_id, host, read_so_far, started)
                 events = events[1:]
             else:
                 host_id = place.host_id
             PieceWriter(self.connection, host_id).write(events)
             self.connection.execute(
-                "UPDATE hosts SET journal_offset = ?, damage = ? WHERE id = ?",
-                (piece.next_offset, str(piece.damage or ""), host_id),
+                "UPDATE hosts SET journal_fingerprint = ?, journal_offset = ?, damage = ? WHERE id = ?",
+                (read_so_far, piece.next_offset, str(piece.damage or ""), host_id),
             )
         return True
 
     def _place(self, run_id: str, host: str) -> _Place | None:
         with translated(self.path):
             row = self.connection.execute(
-                "SELECT id, journal_head, journal_offset FROM hosts WHERE run_id = ? AND host = ?", (run_id, host)
+                "SELECT id, journal_fingerprint, journal_offset FROM hosts WHERE run_id = ? AND host = ?",
+                (run_id, host),
             ).fetchone()
         return None if row is None else _Place(*row)
 

@@ -142,6 +142,22 @@ def test_a_journal_that_was_replaced_takes_the_place_of_the_old_one(store: Store
     assert store.connection.execute("SELECT COUNT(*) FROM attempts").fetchone() == (1,)
 
 
+def test_a_journal_that_lost_its_end_and_went_on_takes_the_place_of_what_was_fetched_before(
+    store: Store, paths: LocalPaths, tmp_path: Path
+) -> None:
+    before = JournalBuilder().attempt(0, "a.test", 0, 10).attempt(0, "b.test", 10, 20)
+    after = (
+        JournalBuilder().attempt(0, "a.test", 0, 10).attempt(0, "c.test", 12, 23, "fail").attempt(0, "d.test", 24, 30)
+    )
+    store.import_journal(RUN_ID, "alpha", before.write(paths))
+    store.import_journal(RUN_ID, "alpha", after.write(paths))
+    other = LocalPaths(tmp_path / "other")
+    with Store.open(other) as at_once:
+        at_once.import_journal(RUN_ID, "alpha", after.write(other))
+        query = "SELECT attempt, name, outcome, end_s FROM attempts JOIN names ON names.id = unit_id ORDER BY attempt"
+        assert store.connection.execute(query).fetchall() == at_once.connection.execute(query).fetchall()
+
+
 def test_the_journal_of_another_run_is_not_imported(store: Store, paths: LocalPaths) -> None:
     path = JournalBuilder(run_id=LATER_RUN_ID).write(paths, run_id=RUN_ID)
     imported = store.import_journal(RUN_ID, "alpha", path)

@@ -65,8 +65,10 @@ def _kill_runner(scene: Scene, host: str, kind: str = KILLED) -> Done:
 
 
 def _tear_journal(scene: Scene, host: str) -> Done:
+    """Kill the runner, fetch, and take the end of the journal away, as a crash of the host may after a fetch."""
     said, _ = _kill_runner(scene, host, TORN)
     if said != NOTHING:
+        scene.types("fetch", "--no-tables")
         journal = scene.campaign.run_dir(host) / "journal.jsonl"
         data = journal.read_bytes()
         last = data.rstrip(b"\n").rfind(b"\n") + 1

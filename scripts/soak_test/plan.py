@@ -99,7 +99,7 @@ class Round:
 def round_of(seed: int, number: int) -> Round:
     """Return the round `number`, from 1 on. The first one is without any harm: it says what unharmed numbers are."""
     chance = random.Random(f"{seed}:{number}")
-    budget_s = round(chance.uniform(5.0, 12.0), 1)
+    budget_s = round(chance.uniform(4.0, 9.0), 1)
     faults = [_fault(chance, budget_s) for _ in range(chance.randint(3, 8))] if number > 1 else []
     return Round(
         number=number,

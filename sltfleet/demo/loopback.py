@@ -122,9 +122,7 @@ class LoopbackFleet:
         sshd.wait_until_up()
 
     def take_down(self, alias: str) -> None:
-        """Let a host refuse connections, and cut the open ones; what was started through them runs on. `start` ends
-        it.
-        """
+        """The same as `stop`, but what was started through its connections runs on, as when only sshd ends."""
         sshd = self._servers[alias].sshd
         if sshd:
             sshd.take_down()

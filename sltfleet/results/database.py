@@ -18,7 +18,7 @@ from sltfleet.core.errors import RunError
 from sltfleet.results.folder import make_state_folder
 
 #: In the file's `user_version`. Grows with every change of the tables.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 #: How long to wait for another controller's transaction: one import step takes about a second.
 BUSY_TIMEOUT_S = 60.0

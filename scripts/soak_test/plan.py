@@ -68,7 +68,7 @@ LOOKS = (("status", "-v"), ("status", "--format", "json"), ("logs",), ("logs", "
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: `at_s` after the run was typed. `host` is "" for one of the controller; `words` are what it types."""
+    """One fault: `at_s` after the round began. `host` is "" for one of the controller; `words` are what it types."""
 
     at_s: float
     kind: str
@@ -84,13 +84,17 @@ class Fault:
 
 @dataclass(frozen=True)
 class Round:
-    """One run. `watched`: its controller stays, so that there are two or more at once."""
+    """One run. `watched`: its controller stays, so that there are two or more at once.
+
+    `while_it_runs`: the round's clock begins when there is a runner, else when the run is typed.
+    """
 
     number: int
     seed: int
     workers: int
     budget_s: float
     watched: bool
+    while_it_runs: bool
     #: The repo is changed and synced before it.
     synced: bool
     faults: tuple[Fault, ...]
@@ -107,6 +111,7 @@ def round_of(seed: int, number: int) -> Round:
         workers=chance.randint(1, 3),
         budget_s=budget_s,
         watched=chance.random() < 0.3,
+        while_it_runs=chance.random() < 0.7,
         synced=number == 1 or chance.random() < 0.5,
         faults=_bearable(sorted(faults, key=lambda fault: fault.at_s)),
     )

@@ -18,6 +18,9 @@ from soak_test.scene import Scene, now_s
 #: A runner ends so long after its budget: the grace of its attempts, a frozen second, a disk that was full.
 ENDS_WITHIN_S = 40.0
 
+#: A run that has not begun after so long was refused.
+STARTS_WITHIN_S = 20.0
+
 _STEP_S = 0.02
 
 
@@ -57,6 +60,8 @@ class Campaigner:
 
     def _do_all(self, played: Round) -> None:
         """Do the faults when their time comes, and undo those that last; all are undone when this returns."""
+        if played.while_it_runs:
+            self._wait_for_a_runner()
         start_s = time.monotonic()
         to_do = list(played.faults)
         to_undo: list[tuple[float, int, Undo]] = []
@@ -84,6 +89,11 @@ class Campaigner:
         if said != NOTHING:
             self.done[fault.kind] += 1
         return undo
+
+    def _wait_for_a_runner(self) -> None:
+        deadline_s = time.monotonic() + STARTS_WITHIN_S
+        while time.monotonic() < deadline_s and not any(self.scene.runner(host) for host in HOSTS):
+            time.sleep(_STEP_S)
 
     def _wait_for_runners(self) -> None:
         deadline_s = time.monotonic() + ENDS_WITHIN_S

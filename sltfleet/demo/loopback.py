@@ -26,6 +26,9 @@ from sltfleet.demo.sshd import Sshd, account_is_locked, find_sshd, version_optio
 #: sshd refuses to start as root without it; Debian makes it only when its service starts.
 PRIVILEGE_SEPARATION_DIR = Path("/run/sshd")
 
+#: Where a host with an address of its own listens: nothing else does there.
+OWN_ADDRESS_PORT = 2222
+
 
 @dataclass(frozen=True)
 class LoopbackHost:
@@ -52,6 +55,9 @@ class LoopbackHost:
     ssh_config: tuple[str, ...] = ()
     #: More lines for its sshd_config; the same.
     sshd_config: tuple[str, ...] = ()
+    #: For an sshd elsewhere than on the loopback network: the words that start it there (`nsenter …`), and its address.
+    launcher: tuple[str, ...] = ()
+    address: str = ""
 
 
 @dataclass
@@ -163,7 +169,7 @@ class LoopbackFleet:
         for index, host in enumerate(self._hosts):
             folder = self.folder / f"host-{index}"
             folder.mkdir(exist_ok=True, mode=0o700)
-            address = f"127.0.{index // 250}.{index % 250 + 2}"
+            address = host.address or f"127.0.{index // 250}.{index % 250 + 2}"
             server = _Server(host, address, 0, folder)
             self._servers[host.alias] = server
             if host.server == "sshd":
@@ -182,8 +188,11 @@ class LoopbackFleet:
         _make_key(folder / "host_key")
         key = self.user_key if host.authorized else self.folder / "other_key"
         (folder / "authorized_keys").write_bytes(key.with_suffix(".pub").read_bytes())
-        probe, server.port = _bind(server.address, listen=False)
-        probe.close()
+        if host.address:
+            server.port = OWN_ADDRESS_PORT
+        else:
+            probe, server.port = _bind(server.address, listen=False)
+            probe.close()
         lines = [
             *host.sshd_config,
             *options,
@@ -211,7 +220,7 @@ class LoopbackFleet:
             lines.append(f"SetEnv {_ssh_word(f'HOME={host.home}')}")
         config = folder / "sshd_config"
         config.write_text("\n".join(lines) + "\n")
-        server.sshd = Sshd(sshd, config, folder / "sshd.log")
+        server.sshd = Sshd((*host.launcher, str(sshd)), config, folder / "sshd.log")
 
     def _known_hosts_line(self, server: _Server) -> str:
         if server.host.server != "sshd" or server.host.host_key == "unknown":

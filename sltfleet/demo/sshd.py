@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,14 +39,14 @@ wait "$server"
 
 
 class Sshd:
-    """One running sshd and the sessions below it."""
+    """One running sshd and the sessions below it. `command` starts it: its absolute path, maybe behind other words."""
 
-    def __init__(self, sshd: Path, config: Path, log: Path) -> None:
+    def __init__(self, command: Sequence[str], config: Path, log: Path) -> None:
         self._config = config
         self._log = log
         with open(log, "wb") as output:
             self._supervisor = subprocess.Popen(
-                ["sh", "-c", _SUPERVISOR, "sh", str(sshd), "-D", "-e", "-f", str(config)],
+                ["sh", "-c", _SUPERVISOR, "sh", *command, "-D", "-e", "-f", str(config)],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,

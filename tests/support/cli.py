@@ -46,6 +46,8 @@ class Person:
     cwd: Path
     home: Path
     environ: dict[str, str] = field(default_factory=dict)
+    #: Words that run a command elsewhere, in a network namespace say; its pid must stay the same.
+    launcher: tuple[str, ...] = ()
     _started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def environment(self) -> dict[str, str]:
@@ -62,7 +64,7 @@ class Person:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Type a command and do not wait for it."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "sltfleet", *words],
+            [*self.launcher, sys.executable, "-m", "sltfleet", *words],
             cwd=self.cwd,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
@@ -80,7 +82,9 @@ class Person:
         stdout, stderr = process.communicate(timeout=timeout_s)
         arguments = process.args
         assert isinstance(arguments, list)
-        return Typed(tuple(str(word) for word in arguments[3:]), process.returncode, stdout, stderr)
+        return Typed(
+            tuple(str(word) for word in arguments[len(self.launcher) + 3 :]), process.returncode, stdout, stderr
+        )
 
     def types(self, *words: str, timeout_s: float = TIMEOUT_S) -> Typed:
         """Type a command and wait for its end."""

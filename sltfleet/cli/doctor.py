@@ -29,7 +29,7 @@ def command(options: FleetOptions, suite: str | None, output_format: str) -> int
     from sltfleet.report.doctor_tables import doctor_json, doctor_lines, doctor_table, worst_level
     from sltfleet.report.terminal import say, say_json
 
-    with options.open() as fleet, StepDisplay(quiet=suite is None) as display:
+    with options.open() as fleet, StepDisplay() as display:
         chosen = canaries(fleet, suite) if suite is not None else None
         controller = check_controller(fleet) + (suites_without_canary(fleet) if chosen is None else ())
         diagnoses = list(doctor(fleet, display).values.values())

@@ -1,0 +1,143 @@
+"""A network that fails: peers that say nothing, links that drop every packet, links that come back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from sltfleet.demo.loopback import LoopbackHost
+from tests.faults.books import expect_the_books_to_agree
+from tests.faults.campaign import Campaign, campaign
+from tests.support.cli import Typed
+from tests.support.hosts import wait_until
+from tests.support.netns import network
+
+#: Every command whose hosts fail gives up after seconds here (ConnectTimeout is 2); a minute is for a loaded machine.
+DEADLINE_S = 60.0
+
+#: What fills a disk or a line for a while, and does not shrink on its way.
+BIG_BYTES = 96 * 1024 * 1024
+
+
+def type_at_once(fleet: Campaign, commands: Sequence[str]) -> dict[str, Typed]:
+    """Type several commands side by side; all must end in time."""
+    processes = {command: fleet.person.start(*command.split()) for command in commands}
+    return {command: fleet.person.finish(process, DEADLINE_S) for command, process in processes.items()}
+
+
+def expect_every_command_to_serve_the_other_host(fleet: Campaign, dead: str, why: str) -> None:
+    """Type every command at a fleet of `near` and a host that is dead, with a run on `near` that has ended."""
+    looking = type_at_once(fleet, ["status", "logs", "doctor", "fetch", "clean --target -y", "setup --dry-run", "sync"])
+    served = {
+        "status": "finished",
+        "logs": "pass 1",
+        "doctor": "ready",
+        "fetch": "near: fetching: run",
+        "clean --target -y": "nothing to delete",
+        "setup --dry-run": "near",
+        "sync": "near: syncing: 1 files",
+    }
+    changing = type_at_once(fleet, ["build", "stop"]) | type_at_once(fleet, ["run -d --budget 1s"])
+    served |= {"build": "near: building", "stop": "near: stopping: run", "run -d --budget 1s": "near: starting"}
+    for command, typed in (looking | changing).items():
+        assert served[command] in typed.stdout + typed.stderr, typed.said
+        assert dead in typed.stdout + typed.stderr, typed.said
+        assert why in typed.stdout + typed.stderr, typed.said
+        assert typed.exit_code == (7 if command == "doctor" else 3), typed.said
+
+
+def test_a_link_that_drops_every_packet_ends_every_command_in_time_and_delays_no_other_host(odd_path: Path) -> None:
+    with (
+        network("near", "far") as net,
+        campaign(odd_path, ["true", "sleep 0.1"], [net.host("near"), net.host("far")]) as fleet,
+    ):
+        fleet.person.launcher = net.launcher
+        fleet.person.does("sync")
+        fleet.person.does("run", "-d", "--budget", "1s", "--host", "near")
+        net.cut("far")
+        expect_every_command_to_serve_the_other_host(fleet, "far", "no answer in time (ConnectTimeout is 2 s)")
+        net.mend("far")
+        assert fleet.status()["far"]["state"] == "idle"
+
+
+def test_a_peer_that_accepts_and_never_answers_ends_every_command_in_time_and_delays_no_other_host(
+    odd_path: Path,
+) -> None:
+    silent = LoopbackHost("mute", server="silent", ssh_config=("ConnectTimeout 2",))
+    with campaign(odd_path, ["true", "sleep 0.1"], [LoopbackHost("near"), silent]) as fleet:
+        fleet.person.does("sync", "--host", "near")
+        fleet.person.does("run", "-d", "--budget", "1s", "--host", "near")
+        expect_every_command_to_serve_the_other_host(fleet, "mute", "no answer in time (ConnectTimeout is 2 s)")
+
+
+def test_the_lines_of_a_host_that_answers_come_while_a_silent_one_is_waited_for(odd_path: Path) -> None:
+    silent = LoopbackHost("mute", server="silent", ssh_config=("ConnectTimeout 120",))
+    with campaign(odd_path, ["true"], [LoopbackHost("near"), silent]) as fleet:
+        fleet.person.does("sync", "--host", "near")
+        fleet.person.does("run", "--budget", "1s", "--host", "near")
+        for command in ("logs", "doctor"):
+            process = fleet.person.start(command)
+            output = process.stdout if command == "logs" else process.stderr
+            assert output is not None
+            assert "near" in output.readline()
+            assert process.poll() is None
+
+
+def test_a_run_is_watched_through_an_outage_and_nothing_of_it_is_lost_or_counted_twice(odd_path: Path) -> None:
+    with network("far") as net, campaign(odd_path, ["sleep 0.1", "false"], [net.host("far")]) as fleet:
+        fleet.person.launcher = net.launcher
+        fleet.person.does("sync")
+        watching = fleet.person.start("run", "--budget", "6s", "-j", "2")
+        wait_until(lambda: len(fleet.observed()) > 10)
+        net.cut("far")
+        assert fleet.status()["far"]["state"] == "unreachable"
+        net.mend("far")
+        typed = fleet.person.finish(watching, DEADLINE_S)
+        assert typed.exit_code == 1, typed.said
+        assert "finished" in typed.stdout, typed.said
+        expect_the_books_to_agree(fleet, "far")
+
+
+def test_a_start_that_lost_its_connection_is_not_repeated_and_the_run_is_found_again(odd_path: Path) -> None:
+    with network("far") as net, campaign(odd_path, ["sleep 0.1"], [net.host("far")]) as fleet:
+        fleet.person.launcher = net.launcher
+        fleet.person.does("sync")
+        starting = fleet.person.start("run", "-d", "--budget", "30s")
+        wait_until(lambda: list(fleet.project_dir("far").glob("runs/*/spec.json")))
+        net.cut("far")
+        typed = fleet.person.finish(starting, DEADLINE_S)
+        assert typed.exit_code == 3, typed.said
+        assert "far: the connection was lost while a command ran" in typed.stderr
+        net.mend("far")
+        wait_until(lambda: fleet.status()["far"]["state"] == "running")
+        again = fleet.person.does("run", "-d", code=6)
+        assert "a run is active on this host" in again.stderr
+        assert len(list(fleet.project_dir("far").glob("runs/*"))) == 1
+        fleet.person.does("stop")
+
+
+def test_a_network_that_is_cut_in_the_middle_of_a_sync_keeps_build_and_run_away_until_one_is_whole(
+    odd_path: Path,
+) -> None:
+    with network("near", "far") as net, campaign(odd_path, ["true"], [net.host("near"), net.host("far")]) as fleet:
+        fleet.person.launcher = net.launcher
+        fleet.person.does("sync")
+        big = fleet.person.cwd / "repo" / "big"
+        big.write_bytes(os.urandom(BIG_BYTES))
+        arriving = fleet.project_dir("far") / "repo"
+        syncing = fleet.person.start("sync")
+        wait_until(lambda: any(path.stat().st_size for path in arriving.glob(".big.*")))
+        net.cut("far")
+        typed = fleet.person.finish(syncing, DEADLINE_S)
+        assert typed.exit_code in (3, 4), typed.said
+        assert "near: syncing: 2 files, 1 sent" in typed.stderr, typed.said
+        assert "next:" in typed.stderr, typed.said
+        net.mend("far")
+        for command in ("build", "run"):
+            refused = fleet.person.does(command, "--host", "far", code=4)
+            assert "the repo there is not whole" in refused.stderr
+            assert "run `sltfleet sync`" in refused.stderr
+        fleet.person.does("sync")
+        assert (arriving / "big").read_bytes() == big.read_bytes()
+        assert fleet.person.types("run", "--budget", "1s", "--host", "far").exit_code == 0

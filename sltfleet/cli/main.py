@@ -136,15 +136,15 @@ def reader_left() -> bool:
     A broken pipe may as well be one of ours to a child, so the kernel is asked; what is broken leads nowhere from then
     on, so that the interpreter does not stumble over it at its end.
     """
+    from sltfleet.report.terminal import forget_output
+
     left = False
     for descriptor in (1, 2):
         poller = select.poll()
         poller.register(descriptor, 0)
         if any(event & (select.POLLERR | select.POLLHUP) for _, event in poller.poll(0)):
             left = True
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, descriptor)
-            os.close(nowhere)
+            forget_output(descriptor)
     return left
 
 

@@ -9,6 +9,8 @@ from typing import IO
 
 import click
 
+from sltfleet.core.errors import UsageError
+
 GOOD, BAD, WARN, DIM = "green", "red", "yellow", "bright_black"
 
 
@@ -28,8 +30,23 @@ def is_live(stream: IO[str] | None = None) -> bool:
 
 
 def say(text: str = "") -> None:
-    """Print a result."""
-    click.echo(text, color=wants_color(sys.stdout))
+    """Print a result. Raises UsageError where it cannot be written, BrokenPipeError where its reader has left."""
+    try:
+        click.echo(text, color=wants_color(sys.stdout))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What still waits in the buffer must not be tried again at the program's end.
+        forget_output(sys.stdout.fileno())
+        fix = "send it somewhere else: the disk may be full, or the terminal gone"
+        raise UsageError("standard output cannot be written to", error.strerror or str(error), fix) from error
+
+
+def forget_output(descriptor: int) -> None:
+    """Let a descriptor lead nowhere from now on."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def say_json(value: object) -> None:
@@ -38,8 +55,13 @@ def say_json(value: object) -> None:
 
 
 def tell(text: str) -> None:
-    """Print progress or a problem, on standard error."""
-    click.echo(text, err=True, color=wants_color(sys.stderr))
+    """Print progress or a problem, on standard error. Raises BrokenPipeError where its reader has left."""
+    try:
+        click.echo(text, err=True, color=wants_color(sys.stderr))
+    except BrokenPipeError:
+        raise
+    except OSError:  # there is nobody left to be told
+        forget_output(sys.stderr.fileno())
 
 
 def style(text: str, colour: str | None = None, *, bold: bool = False) -> str:

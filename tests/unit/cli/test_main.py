@@ -293,3 +293,15 @@ class TestCompletion:
 )
 def test_a_traceback_is_wanted_where_v_was_typed(argv: list[str], expected: bool) -> None:
     assert wants_traceback(argv) is expected
+
+
+class TestOutputThatCannotBeWritten:
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+    def test_it_is_an_error_like_any_other(self) -> None:
+        with open("/dev/full", "wb") as full:
+            words = [sys.executable, "-m", "sltfleet", "schema"]
+            done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == ExitCode.USAGE
+        assert "error: standard output cannot be written to\n  why: No space left on device\n" in done.stderr
+        assert "defect" not in done.stderr
+        assert "Exception" not in done.stderr

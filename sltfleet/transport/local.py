@@ -16,6 +16,7 @@ from sltfleet.core.errors import CommandTimeout, HostError
 from sltfleet.core.shell import SHELL_COMMAND, Script, script_input
 from sltfleet.transport.base import CommandResult, LineSink, RsyncEndpoint
 from sltfleet.transport.capture import Capture, never_began, new_sentinel
+from sltfleet.transport.children import end_at_exit
 
 _READ_BYTES = 256 * 1024
 #: So much fits into a pipe at once, usually.
@@ -48,6 +49,7 @@ class LocalTransport:
             )
         except OSError as error:
             raise HostError("cannot run a shell", f"{SHELL_COMMAND}: {error.strerror}", host=self._host) from error
+        end_at_exit(child)
         with child:
             try:
                 if not _converse(child, script, script_input(script, sentinel), stdout, stderr, started_s + timeout_s):

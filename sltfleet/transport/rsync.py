@@ -19,6 +19,7 @@ from sltfleet.core.errors import CommandTimeout, SyncError
 from sltfleet.core.rsync import Progress, RsyncReader, rsync_environment
 from sltfleet.core.rsync_failures import no_rsync_here
 from sltfleet.core.shell import join
+from sltfleet.transport.children import end_at_exit
 
 #: How soon a stop is noticed.
 _LOOK_S = 0.1
@@ -57,6 +58,7 @@ def run_rsync(
         )
     except FileNotFoundError as error:
         raise no_rsync_here() from error
+    end_at_exit(child)
     with child:
         try:
             reader, stderr = _attend(child, started_s + timeout_s, stop, on_progress)

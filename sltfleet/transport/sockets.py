@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from sltfleet.core.errors import ConnectError
 from sltfleet.core.ssh_config import SshSettings
+from sltfleet.transport.children import end_at_exit
 
 #: Paramiko's keepalive asks for no answer, so the kernel has to notice that nothing is acknowledged any more.
 LOST_AFTER_INTERVALS = 3
@@ -93,6 +94,7 @@ class Proxy:
             raise connect_error(host, settings, f"its ProxyCommand cannot be started: {error.strerror}") from error
         finally:
             theirs.close()
+        end_at_exit(self._process)
 
     def failure(self) -> ConnectError | None:
         """Return the error for a proxy that has ended, None while it runs."""

@@ -46,12 +46,8 @@ def command(options: FleetOptions, follow: bool, failed: bool, runner_log: bool,
             on_error=failing,
             on_idle=idle,
         )
-        try:
-            for line in lines:
-                text = log_line(line.host, line.event, line.text, only_bad=failed)
-                if text is not None:
-                    say(text)
-        except KeyboardInterrupt:
-            # Following has no other end for a person who has seen enough.
-            return code
+        for line in lines:
+            text = log_line(line.host, line.event, line.text, only_bad=failed)
+            if text is not None:
+                say(text)
     return code

@@ -14,6 +14,7 @@ import sys
 import click
 
 from sltfleet import __version__
+from sltfleet.cli.interrupt import next_after, raise_on_signals
 from sltfleet.core.errors import ExitCode, FleetError
 
 PROGRAM = "sltfleet"
@@ -92,6 +93,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line, and exit with one of `core.errors.ExitCode`."""
+    raise_on_signals()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -110,7 +112,9 @@ def run(argv: list[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        from sltfleet.report.problems import show_interruption
+
+        show_interruption(next_after(argv))
         return ExitCode.INTERRUPTED
     except FleetError as error:
         from sltfleet.report.problems import show_error, show_traceback

@@ -49,24 +49,22 @@ def watch(fleet: Fleet, started: StartedRun) -> list[HostStatus] | None:
 
     hosts = tuple(host for host in fleet.hosts if host.name in started.launched.values)
     title = f"run {started.run_id}  suite {started.suite}  budget {format_duration(started.budget_s)}"
-    return watch_run(fleet, started.run_id, title, hosts)
+    try:
+        return watch_run(fleet, started.run_id, title, hosts)
+    except KeyboardInterrupt:
+        return None
 
 
-def watch_run(
-    fleet: Fleet, run_id: str | None, title: str, hosts: tuple[Host, ...] | None = None
-) -> list[HostStatus] | None:
-    """Show a run until it has ended on all `hosts`; return the last statuses, None where Ctrl-C detached from it."""
+def watch_run(fleet: Fleet, run_id: str | None, title: str, hosts: tuple[Host, ...] | None = None) -> list[HostStatus]:
+    """Show a run until it has ended on all `hosts`, and return the last statuses."""
     from sltfleet.app.watch import Watcher
     from sltfleet.report.live import WatchDisplay
 
     with Watcher(fleet, run_id, hosts=hosts) as watcher:
-        try:
-            with WatchDisplay(title) as display:
-                while not watcher.settled():
-                    watcher.wait(_REDRAW_S)
-                    display.show(watcher.latest())
-        except KeyboardInterrupt:
-            return None
+        with WatchDisplay(title) as display:
+            while not watcher.settled():
+                watcher.wait(_REDRAW_S)
+                display.show(watcher.latest())
         return watcher.latest()
 
 
@@ -78,7 +76,8 @@ def conclude(statuses: list[HostStatus] | None, run_id: str, output_format: str 
 
     if statuses is None:
         tell(come_back(run_id))
-        return ExitCode.OK
+        # Not 0: a script must not take a run that it has left for one that passed.
+        return ExitCode.INTERRUPTED
     if output_format == JSON:
         say_json(status_json(statuses))
     else:

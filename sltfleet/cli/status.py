@@ -36,7 +36,7 @@ def command(options: FleetOptions, watch: bool, run_text: str | None, output_for
         statuses = fleet_status(fleet, run_id)
         if watch:
             newest = max((status.run_id for status in statuses if status.run_id), default=None)
-            statuses = watch_run(fleet, run_id, f"run {newest or '-'}") or statuses
+            statuses = watch_run(fleet, run_id, f"run {newest or '-'}")
     if output_format == JSON:
         say_json(status_json(statuses))
     else:

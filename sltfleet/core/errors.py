@@ -33,7 +33,7 @@ class ExitCode(IntEnum):
     REFUSED = 8
     #: A defect of sltfleet itself.
     INTERNAL = 70
-    #: Ctrl-C in a command that cannot go on without its terminal.
+    #: Ctrl-C, SIGTERM, or the end of the terminal. A run that was being watched goes on.
     INTERRUPTED = 130
 
 

@@ -27,6 +27,12 @@ def show_defect(error: Exception) -> None:
     tell(f"  {_label('next')} run it again with -v for the traceback, and report that")
 
 
+def show_interruption(next_words: str) -> None:
+    """Print that a command was interrupted, and what to type next."""
+    tell("interrupted")
+    tell(f"  {_label('next')} {visible(next_words)}")
+
+
 def show_traceback(error: BaseException) -> None:
     """Print the traceback of an error, for `-v`."""
     tell(visible("".join(traceback.format_exception(error)).rstrip("\n"), one_line=False))

@@ -97,7 +97,7 @@ def test_ctrl_c_leaves_the_run_running_and_says_how_to_come_back(project: Person
         terminal.read(r"running +2/2")
         os.killpg(terminal.process.pid, signal.SIGINT)
         text = terminal.read("goes on")
-        assert terminal.process.wait(10) == 0, text
+        assert terminal.process.wait(10) == 130, text
         assert "sltfleet status --watch" in text
     finally:
         terminal.close()

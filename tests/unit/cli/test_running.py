@@ -7,11 +7,13 @@ import pytest
 
 from sltfleet.app import watch as watch_module
 from sltfleet.app.fleet import HostResults
+from sltfleet.app.run import StartedRun
 from sltfleet.cli.options import JSON
-from sltfleet.cli.running import come_back, conclude, finish_build, watch_run
+from sltfleet.cli.running import come_back, conclude, finish_build, watch, watch_run
 from sltfleet.core.errors import BuildError, ConnectError, ExitCode
 from sltfleet.core.polling import DONE, IDLE, LOST, STOPPED, UNREACHABLE, HostStatus
 from sltfleet.report.live import WatchDisplay
+from sltfleet.wire.handshake import Launched
 from sltfleet.wire.state import FINISHED
 from tests.support.local_fleet import local_fleet
 from tests.support.states import RUN_ID, make_state, poll_output
@@ -54,8 +56,10 @@ class TestHowARunEnded:
         value = json.loads(capsys.readouterr().out)
         assert (value["run"], value["hosts"][0]["outcomes"]) == (RUN_ID, {"fail": 1})
 
-    def test_a_run_that_goes_on_ends_well_and_says_how_to_come_back(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert conclude(None, RUN_ID) == ExitCode.OK
+    def test_a_run_that_was_left_says_how_to_come_back_and_is_not_taken_for_one_that_passed(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert conclude(None, RUN_ID) == ExitCode.INTERRUPTED
         assert capsys.readouterr() == ("", come_back(RUN_ID) + "\n")
         assert RUN_ID in come_back(RUN_ID)
 
@@ -66,7 +70,6 @@ class TestWatching:
         transport = ScriptedTransport("alpha", lambda _script: answer(output))
         fleet = local_fleet(tmp_path, {"alpha": "/nowhere"}, {"alpha": transport})
         statuses = watch_run(fleet, RUN_ID, "run")
-        assert statuses is not None
         assert [status.condition for status in statuses] == [DONE]
 
     def test_ctrl_c_leaves_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +80,8 @@ class TestWatching:
         fleet = local_fleet(tmp_path, {"alpha": "/nowhere"}, {"alpha": transport})
         monkeypatch.setattr(WatchDisplay, "show", interrupted)
         monkeypatch.setattr(watch_module, "POLL_INTERVAL_S", 0.01)
-        assert watch_run(fleet, RUN_ID, "run") is None
+        launched = Launched(make_state().identity, RUN_ID, workers=1, units=1, python="3.11")
+        assert watch(fleet, StartedRun(RUN_ID, "all", 1, 60.0, HostResults({"alpha": launched}))) is None
 
 
 class TestErrorsOfAFanOut:

@@ -1,0 +1,240 @@
+"""Ctrl-C and SIGTERM in every command, at every stage: what is told, what is left here, and what the run does."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sltfleet.demo.loopback import LoopbackHost
+from sltfleet.wire.state import STOPPING
+from tests.faults.books import expect_the_books_to_agree
+from tests.faults.campaign import Campaign, campaign
+from tests.support.cli import Typed
+from tests.support.hosts import wait_until
+
+#: What fills a line for a while, and does not shrink on its way.
+BIG_BYTES = 96 * 1024 * 1024
+
+#: As at a terminal, also where whoever started the tests ignores these signals.
+AT_A_TERMINAL = ("env", "--default-signal=INT,TERM,HUP")
+
+#: An interrupted command may end in good order, and the machine may be loaded.
+ENDING_S = 20.0
+
+signals = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+
+
+@contextlib.contextmanager
+def at_a_terminal(folder: Path, units: list[str], *hosts: LoopbackHost, **more: Any) -> Iterator[Campaign]:
+    """Give a campaign whose person's processes can be told from all others by a mark in their environment."""
+    with campaign(folder, units, hosts or (LoopbackHost("alpha"),), **more) as fleet:
+        fleet.person.launcher = AT_A_TERMINAL
+        fleet.person.environ["PERSONS_MARK"] = uuid.uuid4().hex
+        yield fleet
+
+
+def left_here(fleet: Campaign) -> list[str]:
+    """Return the command lines of the person's processes: commands, and whatever these have started here."""
+    mark = f"PERSONS_MARK={fleet.person.environ['PERSONS_MARK']}".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark in (entry / "environ").read_bytes().split(b"\0"):
+                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return found
+
+
+def interrupt(fleet: Campaign, process: subprocess.Popen[str], number: int = signal.SIGINT) -> Typed:
+    """Send the signal, and expect an exit code and a hint, and that nothing is left here."""
+    process.send_signal(number)
+    typed = fleet.person.finish(process, ENDING_S)
+    assert typed.exit_code == 130, typed.said
+    assert "Traceback" not in typed.stderr, typed.said
+    # A local build is given some seconds to end in good order.
+    wait_until(lambda: left_here(fleet) == [])
+    return typed
+
+
+def connections_to(port: int) -> int:
+    """How many connections to a port of this machine are open."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return sum(fields[2].endswith(f":{port:04X}") and fields[3] == "01" for fields in map(str.split, lines))
+
+
+WAITING_COMMANDS = {
+    "sync": "`sltfleet sync` again",
+    "build": "`sltfleet build` again",
+    "run": "`sltfleet status` shows whether the run has begun",
+    "quick": "`sltfleet status` shows whether the run has begun",
+    "status": "runs go on: `sltfleet status` shows them again",
+    "status --watch": "runs go on: `sltfleet status` shows them again",
+    "logs": "runs go on: `sltfleet logs -f` follows them again",
+    "stop": "`sltfleet status` shows whether the run has ended",
+    "fetch": "`sltfleet fetch` again",
+    "doctor": "`sltfleet doctor` again",
+    "setup": "`sltfleet doctor` shows what is still missing",
+    "clean --target": "`sltfleet clean --dry-run`",
+}
+
+
+@signals
+def test_a_command_that_waits_for_a_silent_host_ends_at_once_and_says_what_to_type_next(
+    odd_path: Path, number: int
+) -> None:
+    mute = LoopbackHost("mute", server="silent", ssh_config=("ConnectTimeout 60",))
+    with at_a_terminal(odd_path, ["true"], mute) as fleet:
+        port = fleet.loopback.address("mute")[1]
+        processes = {command: fleet.person.start(*command.split()) for command in WAITING_COMMANDS}
+        wait_until(lambda: connections_to(port) == len(processes), within_s=30)
+        for process in processes.values():
+            process.send_signal(number)
+        for command, process in processes.items():
+            typed = fleet.person.finish(process, ENDING_S)
+            assert typed.exit_code == 130, typed.said
+            assert f"interrupted\n  next: {WAITING_COMMANDS[command]}" in typed.stderr, typed.said
+            assert "Traceback" not in typed.stderr, typed.said
+        assert left_here(fleet) == []
+
+
+def test_a_proxy_command_is_ended_with_the_command_that_needs_it(odd_path: Path) -> None:
+    behind = LoopbackHost("behind", server="down", ssh_config=("ProxyCommand sleep 1000",))
+    with at_a_terminal(odd_path, ["true"], behind) as fleet:
+        process = fleet.person.start("status")
+        wait_until(lambda: any(line.startswith("sleep 1000") for line in left_here(fleet)))
+        interrupt(fleet, process, signal.SIGHUP)
+
+
+@signals
+def test_a_transfer_is_ended_and_the_next_sync_makes_the_repo_whole(odd_path: Path, number: int) -> None:
+    with at_a_terminal(odd_path, ["true"]) as fleet:
+        (fleet.person.cwd / "repo" / "big").write_bytes(os.urandom(BIG_BYTES))
+        process = fleet.person.start("sync")
+        wait_until(lambda: list((fleet.project_dir("alpha") / "repo").glob(".big.*")))
+        typed = interrupt(fleet, process, number)
+        assert "next: `sltfleet sync` again" in typed.stderr
+        assert "the repo there is not whole" in fleet.person.does("build", code=4).stderr
+        assert "the repo there is not whole" in fleet.person.does("run", code=4).stderr
+        fleet.person.does("sync")
+        fleet.person.does("build")
+
+
+def test_a_fetch_is_ended_and_the_next_one_brings_everything_once(odd_path: Path) -> None:
+    with at_a_terminal(odd_path, ["sleep 0.1"]) as fleet:
+        fleet.person.does("sync")
+        fleet.person.does("run", "--budget", "1s")
+        (fleet.run_dir("alpha") / "artifacts" / "attempt-1.out").write_bytes(os.urandom(BIG_BYTES))
+        process = fleet.person.start("fetch")
+        here = fleet.person.cwd / ".sltfleet" / "runs" / fleet.run_dir("alpha").name / "alpha"
+        wait_until(lambda: list(here.rglob("*attempt-1.out*")))
+        typed = interrupt(fleet, process, signal.SIGTERM)
+        assert "next: `sltfleet fetch` again" in typed.stderr
+        expect_the_books_to_agree(fleet, "alpha")
+
+
+@pytest.mark.parametrize(
+    ("command", "transport", "number"),
+    [("build", "ssh", signal.SIGINT), ("build", "local", signal.SIGTERM), ("run", "ssh", signal.SIGTERM)],
+)
+def test_a_build_is_ended_where_it_runs_and_no_run_begins(
+    odd_path: Path, command: str, transport: str, number: int
+) -> None:
+    pid_file = odd_path / "pid"
+    build = {"command": ["sh", "-c", 'echo $$ >"$PID_FILE"; sleep 1000 & wait'], "env": {"PID_FILE": str(pid_file)}}
+    with at_a_terminal(odd_path, ["true"], suite={"build": build}) as fleet:
+        if transport == "local":
+            make_local(fleet, "alpha")
+        fleet.person.does("sync")
+        process = fleet.person.start(command)
+        wait_until(lambda: pid_file.exists() and pid_file.read_text().strip())
+        interrupt(fleet, process, number)
+        wait_until(lambda: not Path("/proc", pid_file.read_text().strip()).exists())
+        assert fleet.status()["alpha"]["state"] == "idle"
+
+
+def make_local(fleet: Campaign, host: str) -> None:
+    """Have fleet.yaml say that a host is this very machine."""
+    path = fleet.person.cwd / "fleet.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["hosts"][host]["transport"] = "local"
+    path.write_text(yaml.safe_dump(content, allow_unicode=True))
+
+
+def test_a_run_that_is_being_started_goes_on_or_never_began(odd_path: Path) -> None:
+    with at_a_terminal(odd_path, ["sleep 0.1"]) as fleet:
+        fleet.person.does("sync")
+        process = fleet.person.start("run", "--budget", "60s")
+        wait_until(lambda: list(fleet.project_dir("alpha").glob("runs/*/spec.json")))
+        typed = interrupt(fleet, process)
+        assert "`sltfleet status`" in typed.stderr
+        if fleet.status()["alpha"]["state"] == "running":
+            wait_until(lambda: fleet.finished("alpha"))
+        fleet.person.does("run", "-d", "--budget", "60s", "--replace")
+        fleet.person.does("stop")
+
+
+WATCHING_COMMANDS = {
+    "run": "goes on: `sltfleet status --watch` shows it",
+    "status --watch": "next: runs go on",
+    "logs -f": "next: runs go on",
+}
+
+
+@signals
+def test_a_run_that_is_watched_goes_on_and_loses_nothing(odd_path: Path, number: int) -> None:
+    with at_a_terminal(odd_path, ["sleep 0.1"]) as fleet:
+        fleet.person.does("sync")
+        processes = {"run": fleet.person.start("run", "--budget", "8s")}
+        wait_until(lambda: fleet.observed())
+        processes |= {
+            command: fleet.person.start(*command.split()) for command in WATCHING_COMMANDS if command != "run"
+        }
+        wait_until(lambda: len(fleet.observed()) > 30)
+        for process in processes.values():
+            process.send_signal(number)
+        for command, process in processes.items():
+            typed = fleet.person.finish(process, ENDING_S)
+            assert typed.exit_code == 130, typed.said
+            assert WATCHING_COMMANDS[command] in typed.stderr, typed.said
+        assert left_here(fleet) == []
+        assert fleet.status()["alpha"]["state"] == "running"
+        wait_until(lambda: fleet.status()["alpha"]["state"] == "finished")
+        expect_the_books_to_agree(fleet, "alpha")
+
+
+def test_a_stop_that_was_interrupted_ends_the_run_all_the_same(odd_path: Path) -> None:
+    stubborn = "trap '' TERM; sleep 1000 & wait; wait; wait"
+    with at_a_terminal(odd_path, [stubborn], suite={"kill_after": "2s"}) as fleet:
+        fleet.person.does("sync")
+        fleet.person.does("run", "-d", "--budget", "60s")
+        wait_until(lambda: fleet.observed())
+        process = fleet.person.start("stop")
+        wait_until(lambda: json.loads((fleet.run_dir("alpha") / "state.json").read_text())["phase"] == STOPPING)
+        typed = interrupt(fleet, process)
+        assert "`sltfleet status` shows whether the run has ended" in typed.stderr
+        wait_until(lambda: fleet.status()["alpha"]["state"] == "stopped")
+        assert fleet.attempts_alive("alpha") == []
+
+
+def test_a_repro_that_was_interrupted_leaves_no_attempt_on_the_host(odd_path: Path) -> None:
+    flag, pid_file = odd_path / "flag", odd_path / "pid"
+    unit = 'if [ -e "$FLAG" ]; then echo $$ >"$PID_FILE"; sleep 1000 & wait; fi'
+    environment = {"LOG": str(odd_path / "attempts.log"), "FLAG": str(flag), "PID_FILE": str(pid_file)}
+    with at_a_terminal(odd_path, [unit], suite={"env": environment}) as fleet:
+        fleet.person.does("sync")
+        fleet.person.does("run", "--budget", "1s")
+        fleet.person.does("fetch")
+        flag.touch()
+        process = fleet.person.start("repro", fleet.run_dir("alpha").name, unit)
+        wait_until(lambda: pid_file.exists() and pid_file.read_text().strip())
+        interrupt(fleet, process)
+        wait_until(lambda: not Path("/proc", pid_file.read_text().strip()).exists())

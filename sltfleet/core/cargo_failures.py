@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sltfleet.core.building import BROKEN_CARGO_CODE, CHANGED_CODE, NO_BINARY_CODE, NO_CARGO_CODE, NO_MANIFEST_CODE
 from sltfleet.core.errors import BuildError, FleetError
+from sltfleet.core.full_disk import disk_full, is_disk_full
 
 #: Of an error's text so many lines are shown; the first errors are those that explain the others.
 MAX_SHOWN_LINES = 300
@@ -203,6 +204,8 @@ def script_failure(exit_code: int, stderr: str, manifest: str) -> BuildError:
     if exit_code == NO_BINARY_CODE:
         why = "it was deleted or cannot be read"
         return BuildError("the executable is not where cargo said", why, "build again with --force")
+    if is_disk_full(stderr):
+        return disk_full(stderr, BuildError)
     lines = stderr.strip().splitlines()
     return BuildError("the build could not be started", lines[-1] if lines else f"exit code {exit_code}")
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import posixpath
 from dataclasses import dataclass
 
-from sltfleet.core.errors import FleetError, HostError, RefusedError
+from sltfleet.core.errors import FleetError, HostError, RefusedError, SyncError
+from sltfleet.core.full_disk import disk_full, is_disk_full
 from sltfleet.core.paths import MARKER_NAME, SYNC_INCOMPLETE_NAME, SYNC_RECORD_NAME, HostPaths
 from sltfleet.core.shell import ROOT_PRELUDE, Script
 
@@ -50,17 +51,20 @@ if [ -e "$dir" ]; then
   if [ -L "$dir/$marker" ]; then exit 77
   elif [ -f "$dir/$marker" ]; then [ "$(cat "$dir/$marker")" = "$project" ] || exit 74
   elif [ -e "$dir/$marker" ]; then exit 77
-  elif [ -n "$(ls -A "$dir")" ]; then exit 73
+  # A marker that was being written when the disk was full or the host went down is no stranger's.
+  elif [ -n "$(ls -A "$dir" | grep -v -x -F "$marker.new")" ]; then exit 73
   fi
   [ ! -L "$dir/repo" ] || exit 78
   [ ! -e "$dir/repo" ] || [ -d "$dir/repo" ] || exit 78
 fi
 absolute=$dir
 if [ "$mode" = sync ]; then
-  mkdir -p "$dir" && chmod 700 "$dir" && mkdir -p "$dir/repo" || exit 79
+  mkdir -p "$dir" && chmod 700 "$dir" || exit 79
   if [ ! -f "$dir/$marker" ]; then
-    printf '%s\\n' "$project" >"$dir/$marker.new" && mv "$dir/$marker.new" "$dir/$marker" || exit 79
+    rm -f "$dir/$marker.new" && put_marker "$dir/$marker.new" && mv "$dir/$marker.new" "$dir/$marker" ||
+      { rm -f "$dir/$marker.new"; exit 79; }
   fi
+  mkdir -p "$dir/repo" || exit 79
 fi
 if [ -d "$dir" ]; then cd -P "$dir" && absolute=$(pwd -P) || exit 79; fi
 if [ -e "$dir/$incomplete" ]; then printf 'incomplete 1\\n'; fi
@@ -136,7 +140,8 @@ def look_script(paths: HostPaths, origin: str) -> Script:
 def _script(paths: HostPaths, mode: str, incomplete: bytes, origin: str) -> Script:
     check_root(paths)
     args = (paths.root, paths.project, MARKER_NAME, SYNC_INCOMPLETE_NAME, SYNC_RECORD_NAME, mode, origin)
-    return Script(_BODY, args, files=(("incomplete", incomplete),))
+    marker = paths.project.encode("utf-8", "surrogateescape") + b"\n"
+    return Script(_BODY, args, files=(("incomplete", incomplete), ("marker", marker)))
 
 
 def parse_project_dir(stdout: str) -> ProjectDir:
@@ -166,6 +171,8 @@ def prepare_failure(paths: HostPaths, exit_code: int, stderr: str) -> FleetError
     if exit_code in _PROBLEMS:
         why, fix = _PROBLEMS[exit_code]
         return RefusedError(f"{paths.project_dir} is not used", why, fix)
+    if is_disk_full(stderr):
+        return disk_full(stderr, SyncError)
     reason = stderr.strip().splitlines()
     why = reason[-1] if reason else f"the script ended with exit code {exit_code}"
     return HostError(f"cannot make {paths.project_dir}", why, "give the host a `root` where you may write")

@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 
 from sltfleet.core.errors import ConnectError, FleetError, HostKeyError, LoginError, SyncError
+from sltfleet.core.full_disk import disk_full, is_disk_full
 from sltfleet.core.rsync import skipped_deletions
 
 #: Of what rsync and ssh print on standard error, the last so many lines are shown.
 MAX_SHOWN_LINES = 20
 
-_FULL_DISK = re.compile(r"No space left on device|Disk quota exceeded", re.IGNORECASE)
-_FULL_PATH = re.compile(r"\"([^\"\n]+)\"[^\n]*(?:No space left|quota exceeded)", re.IGNORECASE)
 _LOGIN = re.compile(r"Permission denied \(|Too many authentication failures", re.IGNORECASE)
 _HOST_KEY = re.compile(r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED")
 _NO_RSYNC = re.compile(r"rsync: (?:command )?not found|Unknown command: rsync|rsync: No such file", re.IGNORECASE)
@@ -27,6 +26,8 @@ _REASONS = {
     4: "rsync there lacks something that is needed: it is older than 3.1",
     5: "the client and the server could not agree",
     10: "the connection broke",
+    # What it said of it may be lost with the connection that it ends.
+    11: "a file could not be written there: the disk may be full",
     12: "the connection broke",
     13: "rsync there reported a defect of its own",
     14: "rsync could not start a process",
@@ -40,6 +41,7 @@ _FIXES = {
     1: "`sltfleet setup` installs a newer rsync there",
     2: "make `ssh HOST true` print nothing: shell start-up files must be silent without a terminal",
     4: "`sltfleet setup` installs a newer rsync there",
+    11: "`sltfleet doctor` shows the room on its disk, `sltfleet clean` deletes old runs",
     24: "run `sltfleet sync` again when nothing changes the repo",
 }
 _CONNECTION_CODES = frozenset({5, 10, 12, 30, 35, 255})
@@ -53,13 +55,8 @@ def sync_failure(
     `mount` and `free_bytes` are those of the host's disk before the sync.
     """
     detail = "\n".join(line for line in stderr.strip().splitlines()[-MAX_SHOWN_LINES:])
-    if _FULL_DISK.search(stderr):
-        named = _FULL_PATH.search(stderr)
-        place = f" {mount}" if mount else ""
-        free = f" ({_mebibytes(free_bytes)} were free before)" if free_bytes is not None else ""
-        why = f"{named.group(1)} did not fit" if named else "no space is left there"
-        fix = "free some space there (`sltfleet clean` deletes old runs), or give the host another `root`"
-        return SyncError(f"the disk{place} is full", why + free, fix, detail=detail)
+    if is_disk_full(stderr):
+        return disk_full(stderr, SyncError, mount=mount, free_bytes=free_bytes, detail=detail)
     if exit_code == 25:
         skipped = skipped_deletions(stderr)
         return too_many_deletions(skipped, max_delete or 0, stopped_midway=True)
@@ -100,10 +97,6 @@ def no_rsync_there() -> SyncError:
 def no_rsync_here() -> SyncError:
     """Return the error for a controller that has no rsync."""
     return SyncError("rsync is not installed on this machine", fix="install it: `apt-get install rsync`")
-
-
-def _mebibytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1024 / 1024:.0f} MiB"
 
 
 def _round_up(count: int) -> int:

@@ -36,7 +36,8 @@ fi
 
 _MAKE_FOLDER = """\
 dir=$root/runs/${1:?}
-mkdir -p "$root/runs" && mkdir "$dir" && put_spec "$dir/spec.json" || exit 73
+mkdir -p "$root/runs" && mkdir "$dir" || exit 73
+put_spec "$dir/spec.json" || { rm -f "$dir/spec.json"; rmdir "$dir"; exit 73; }
 """
 
 #: Between the two phases nobody but a person changes anything; the archive is still checked before it is run.

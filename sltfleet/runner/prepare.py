@@ -16,6 +16,7 @@ from sltfleet.runner.files import make_folder, tail, write_file
 from sltfleet.runner.listing import ListingError, make_listing
 from sltfleet.runner.locks import is_locked, try_lock
 from sltfleet.runner.paths import ProjectPaths, RunPaths
+from sltfleet.runner.room import no_room
 from sltfleet.runner.specfile import SpecError, read_spec
 from sltfleet.runner.tree import WrongBinaryError, copy_binary, snapshot
 from sltfleet.runner.units import resolve_units
@@ -50,7 +51,9 @@ def while_free(run_dir: str, work: Callable[[Spec, RunPaths], Union[T, Refused]]
     if launch_lock is None:
         return Refused("active", f"another launch is under way in {project.root}", "wait until it has answered")
     try:
-        return _active(project) if is_locked(project.lock) else work(spec, paths)
+        if is_locked(project.lock):
+            return _active(project)
+        return no_room(project.root) or work(spec, paths)
     finally:
         os.close(launch_lock)
 

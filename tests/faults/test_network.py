@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from sltfleet.demo.loopback import LoopbackHost
 from tests.faults.books import expect_the_books_to_agree
 from tests.faults.campaign import Campaign, campaign
-from tests.support.cli import Typed
+from tests.faults.commands import DEADLINE_S, type_at_once
 from tests.support.hosts import wait_until
 from tests.support.netns import network
 
-#: Every command whose hosts fail gives up after seconds here (ConnectTimeout is 2); a minute is for a loaded machine.
-DEADLINE_S = 60.0
-
 #: What fills a disk or a line for a while, and does not shrink on its way.
 BIG_BYTES = 96 * 1024 * 1024
-
-
-def type_at_once(fleet: Campaign, commands: Sequence[str]) -> dict[str, Typed]:
-    """Type several commands side by side; all must end in time."""
-    processes = {command: fleet.person.start(*command.split()) for command in commands}
-    return {command: fleet.person.finish(process, DEADLINE_S) for command, process in processes.items()}
 
 
 def expect_every_command_to_serve_the_other_host(fleet: Campaign, dead: str, why: str) -> None:

@@ -1,0 +1,80 @@
+"""Two controllers at once, and locks that a dead one or another boot has left."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from tests.faults.books import expect_the_books_to_agree
+from tests.faults.campaign import campaign
+from tests.support.cli import Person
+from tests.support.hosts import wait_until
+
+
+def test_of_two_controllers_that_start_at_once_one_runs_and_the_other_is_told(odd_path: Path) -> None:
+    with campaign(odd_path, ["sleep 0.05"]) as fleet:
+        fleet.person.does("sync")
+        starts = [fleet.person.start("run", "-d", "--budget", "3s", "-j", "2") for _ in range(4)]
+        typed = [fleet.person.finish(process) for process in starts]
+        assert sorted(one.exit_code for one in typed) == [0, 6, 6, 6], [one.said for one in typed]
+        for refused in (one for one in typed if one.exit_code):
+            assert "a run is active on this host" in refused.stderr
+            assert "`sltfleet run --replace` ends it" in refused.stderr
+        # No trace of those that were refused, here or there.
+        assert len(list(fleet.project_dir("alpha").glob("runs/*"))) == 1
+        wait_until(lambda: fleet.status()["alpha"]["state"] == "finished")
+        expect_the_books_to_agree(fleet, "alpha")
+
+
+def test_a_second_person_sees_the_run_of_the_first_and_may_end_it(odd_path: Path) -> None:
+    with campaign(odd_path, ["sleep 0.05"]) as fleet:
+        fleet.person.does("sync")
+        fleet.person.does("run", "-d", "--budget", "60s")
+        wait_until(lambda: fleet.observed())
+        folder = odd_path / "another person"
+        folder.mkdir()
+        (folder / "repo").mkdir()
+        (folder / "fleet.yaml").write_bytes((fleet.person.cwd / "fleet.yaml").read_bytes())
+        with Person(folder, fleet.person.home, dict(fleet.person.environ)) as other:
+            (seen,) = other.does("status", "--format", "json").json()["hosts"]
+            assert seen["state"] == "running"
+            assert "a run is active" in other.does("clean", "--all", "-y", code=6).stderr
+            other.does("stop")
+        assert fleet.status()["alpha"]["state"] == "stopped"
+        expect_the_books_to_agree(fleet, "alpha")
+
+
+def test_a_lock_that_a_killed_launch_has_left_stops_nobody(odd_path: Path) -> None:
+    with campaign(odd_path, ["sleep 0.05"]) as fleet:
+        fleet.person.does("sync")
+        fleet.person.does("run", "-d", "--budget", "60s")
+        wait_until(lambda: fleet.observed())
+        # Runner and attempts die at once, as on a host that loses its power: nobody takes a lock away.
+        fleet.kill_runner("alpha")
+        for pid in fleet.attempts_alive("alpha"):
+            os.kill(pid, signal.SIGKILL)
+        locks = {name: fleet.project_dir("alpha") / name for name in ("run.lock", "launch.lock")}
+        assert all(path.exists() for path in locks.values())
+        assert fleet.status()["alpha"]["state"] == "lost"
+        fleet.person.does("run", "-d", "--budget", "1s")
+        wait_until(lambda: fleet.status()["alpha"]["state"] == "finished")
+
+
+def test_a_lock_from_before_a_reboot_stops_nobody_and_its_pid_is_not_signalled(odd_path: Path) -> None:
+    with campaign(odd_path, ["sleep 0.05"]) as fleet:
+        fleet.person.does("sync")
+        fleet.person.does("run", "--budget", "1s")
+        # The run looks as if its host had gone down in the middle of it, and its runner's pid is a stranger's now.
+        run_dir = fleet.run_dir("alpha")
+        stranger = fleet.person.start("logs", "-f", "--run", "nothing-like-it")
+        identity = fleet.identity("alpha")
+        (run_dir / "identity").write_text(
+            f"00000000-0000-4000-8000-000000000000 {stranger.pid} {identity.start_ticks}\n"
+        )
+        state = (run_dir / "state.json").read_text()
+        (run_dir / "state.json").write_text(state.replace('"phase":"finished"', '"phase":"running"'))
+        assert fleet.status()["alpha"]["state"] == "lost"
+        fleet.person.does("stop")
+        fleet.person.does("run", "--budget", "1s")
+        assert fleet.run_dir("alpha") != run_dir

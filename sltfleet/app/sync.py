@@ -34,7 +34,7 @@ from sltfleet.core.syncing import (
     record_from_json,
     record_script,
 )
-from sltfleet.transport.rsync import RsyncResult
+from sltfleet.transport.rsync import SILENT_LIMIT_S, RsyncResult
 from sltfleet.transport.worktree import select_files
 
 #: Scripts that only look or write a small file; connecting included.
@@ -51,6 +51,7 @@ def sync(
     take_over: bool = False,
     quiet_limit_s: int = QUIET_LIMIT_S,
     timeout_s: float = TRANSFER_TIMEOUT_S,
+    silent_limit_s: float = SILENT_LIMIT_S,
 ) -> HostResults[SyncedHost]:
     """Bring the repo to all hosts of the fleet. With `dry_run` nothing is written anywhere.
 
@@ -80,6 +81,7 @@ def sync(
             listener=listener,
             quiet_limit_s=quiet_limit_s,
             timeout_s=timeout_s,
+            silent_limit_s=silent_limit_s,
         )
         try:
             return fleet.each_host("syncing", lambda host: _sync_host(host, job, dry_run=dry_run), listener)

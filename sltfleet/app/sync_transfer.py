@@ -40,6 +40,7 @@ class SyncJob:
     listener: Listener
     quiet_limit_s: int
     timeout_s: float
+    silent_limit_s: float
 
 
 def transfer_and_delete(host: Host, job: SyncJob, place: ProjectDir, *, first: bool) -> RsyncResult:
@@ -94,7 +95,9 @@ def _transfer(
         share = progress.percent / 100 if first else progress.looked_at
         job.listener(TransferProgress(host.name, progress.done_bytes, share, progress.rate_bytes_per_s))
 
-    result = run_rsync(argv, timeout_s=job.timeout_s, stop=job.stop, on_progress=tell)
+    result = run_rsync(
+        argv, timeout_s=job.timeout_s, stop=job.stop, on_progress=tell, silent_limit_s=job.silent_limit_s
+    )
     if result.exit_code != 0 and result.exit_code not in allowed:
         raise _failure(result, job, place)
     return result

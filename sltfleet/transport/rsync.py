@@ -21,6 +21,10 @@ from sltfleet.core.rsync_failures import no_rsync_here
 from sltfleet.core.shell import join
 from sltfleet.transport.children import end_at_exit
 
+#: rsync itself notices a connection that stands still, but not a remote shell that does not end when all is done. It
+#: says nothing while it compares what is there, which takes this long for hundreds of gigabytes.
+SILENT_LIMIT_S = 1800.0
+
 #: How soon a stop is noticed.
 _LOOK_S = 0.1
 #: From SIGTERM to SIGKILL: rsync removes the file that it was writing. Less than what a fleet waits for on Ctrl-C.
@@ -40,11 +44,17 @@ class RsyncResult:
 
 
 def run_rsync(
-    argv: Sequence[str], *, timeout_s: float, stop: threading.Event, on_progress: Callable[[Progress], None]
+    argv: Sequence[str],
+    *,
+    timeout_s: float,
+    stop: threading.Event,
+    on_progress: Callable[[Progress], None],
+    silent_limit_s: float = SILENT_LIMIT_S,
 ) -> RsyncResult:
     """Run rsync to its end. `stop`, set by another thread, ends it within moments.
 
-    Raises CommandTimeout when `timeout_s` is over, and SyncError where it was stopped or rsync is not installed.
+    Raises CommandTimeout when `timeout_s` is over or nothing was printed for `silent_limit_s`, and SyncError where it
+    was stopped or rsync is not installed.
     """
     started_s = time.monotonic()
     try:
@@ -61,12 +71,14 @@ def run_rsync(
     end_at_exit(child)
     with child:
         try:
-            reader, stderr = _attend(child, started_s + timeout_s, stop, on_progress)
+            reader, stderr = _attend(child, started_s + timeout_s, silent_limit_s, stop, on_progress)
             exit_code = child.wait(max(0.0, started_s + timeout_s - time.monotonic()))
         except subprocess.TimeoutExpired as error:
             raise _timed_out(timeout_s, argv) from error
         except _DeadlinePassed as error:
             raise _timed_out(timeout_s, argv) from error
+        except _FellSilent as error:
+            raise _fell_silent(silent_limit_s, argv) from error
         finally:
             _end(child)
     return RsyncResult(exit_code, reader, stderr, time.monotonic() - started_s)
@@ -76,12 +88,29 @@ class _DeadlinePassed(Exception):
     """The time is over."""
 
 
+class _FellSilent(Exception):
+    """Nothing was printed for too long."""
+
+
+def _fell_silent(silent_limit_s: float, argv: Sequence[str]) -> CommandTimeout:
+    return CommandTimeout(
+        "rsync does not come to its end",
+        f"it was ended after {silent_limit_s:.0f} s without a word",
+        "try it again; if `ssh HOST true` does not end either, the login shell there waits for something",
+        command=join(argv),
+    )
+
+
 def _timed_out(timeout_s: float, argv: Sequence[str]) -> CommandTimeout:
     return CommandTimeout("rsync did not end in time", f"it was ended after {timeout_s:.0f} s", command=join(argv))
 
 
 def _attend(
-    child: subprocess.Popen[bytes], deadline_s: float, stop: threading.Event, on_progress: Callable[[Progress], None]
+    child: subprocess.Popen[bytes],
+    deadline_s: float,
+    silent_limit_s: float,
+    stop: threading.Event,
+    on_progress: Callable[[Progress], None],
 ) -> tuple[RsyncReader, str]:
     """Read both streams until they end."""
     assert child.stdout is not None
@@ -89,6 +118,7 @@ def _attend(
     reader = RsyncReader()
     errors = bytearray()
     half = b""
+    heard_s = time.monotonic()
     with selectors.DefaultSelector() as selector:
         selector.register(child.stdout, selectors.EVENT_READ)
         selector.register(child.stderr, selectors.EVENT_READ)
@@ -97,9 +127,12 @@ def _attend(
                 raise SyncError("the sync was interrupted", fix="run `sltfleet sync` again")
             if time.monotonic() > deadline_s:
                 raise _DeadlinePassed
+            if time.monotonic() > heard_s + silent_limit_s:
+                raise _FellSilent
             for key, _events in selector.select(_LOOK_S):
                 stream: IO[bytes] = key.fileobj  # type: ignore[assignment]
                 data = os.read(stream.fileno(), 65536)
+                heard_s = time.monotonic()
                 if not data:
                     selector.unregister(stream)
                 elif stream is child.stderr:

@@ -126,6 +126,24 @@ def test_a_remote_shell_that_says_nothing_ends_by_rsyncs_own_limit(odd_path: Pat
     assert result.exit_code == 30
 
 
+def test_a_remote_shell_that_does_not_end_when_all_is_done_is_given_up_and_delays_no_other(
+    odd_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(odd_path / "repo", "a.rs")
+    real, pid_file = shutil.which("rsync"), odd_path.parent / "pid"
+    linger = f"""{real} "$@"; echo $$ >'{pid_file}'; sleep 1000 & wait"""
+    fake_rsync(odd_path, monkeypatch, f"""case "$*" in *"root of one"*) {linger};; esac\nexec {real} "$@" """)
+    with opened(odd_path, local_hosts(odd_path, "one", "other")) as fleet:
+        results = sync(fleet, silent, silent_limit_s=1)
+        error = error_of(results, "one")
+        assert isinstance(error, CommandTimeout)
+        assert "without a word" in error.why
+        assert "ssh HOST true" in error.fix
+        assert "not whole" in refusal(fleet).what
+    assert "other" in results.values
+    assert_group_is_gone(int(pid_file.read_text()))
+
+
 def test_ctrl_c_ends_the_transfers(odd_path: Path) -> None:
     write(odd_path / "repo", "a.rs")
     pid_file = odd_path / "pid"

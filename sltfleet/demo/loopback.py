@@ -123,9 +123,10 @@ class LoopbackFleet:
 
     def start(self, alias: str) -> None:
         """Let a host that was stopped be in reach again, at the same address. Raises FleetError."""
-        folder = self._servers[alias].folder
-        sshd = self._servers[alias].sshd = Sshd(find_sshd(), folder / "sshd_config", folder / "sshd.log")
-        sshd.wait_until_up()
+        server = self._servers[alias]
+        command = (*server.host.launcher, str(find_sshd()))
+        server.sshd = Sshd(command, server.folder / "sshd_config", server.folder / "sshd.log")
+        server.sshd.wait_until_up()
 
     def take_down(self, alias: str) -> None:
         """The same as `stop`, but what was started through its connections runs on, as when only sshd ends."""

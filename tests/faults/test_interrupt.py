@@ -23,7 +23,7 @@ from tests.support.cli import Typed
 from tests.support.hosts import wait_until
 
 #: What fills a line for a while, and does not shrink on its way.
-BIG_BYTES = 96 * 1024 * 1024
+BIG_BYTES = 48 * 1024 * 1024
 
 #: As at a terminal, also where whoever started the tests ignores these signals.
 AT_A_TERMINAL = ("env", "--default-signal=INT,TERM,HUP")

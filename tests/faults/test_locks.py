@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
+from sltfleet.runner.processes import read_stat
+from sltfleet.wire.state import Identity, identity_to_line
 from tests.faults.books import expect_the_books_to_agree
 from tests.faults.campaign import campaign
 from tests.support.cli import Person
@@ -45,7 +48,7 @@ def test_a_second_person_sees_the_run_of_the_first_and_may_end_it(odd_path: Path
         expect_the_books_to_agree(fleet, "alpha")
 
 
-def test_a_lock_that_a_killed_launch_has_left_stops_nobody(odd_path: Path) -> None:
+def test_a_lock_that_a_killed_runner_has_left_stops_nobody(odd_path: Path) -> None:
     with campaign(odd_path, ["sleep 0.05"]) as fleet:
         fleet.person.does("sync")
         fleet.person.does("run", "-d", "--budget", "60s")
@@ -62,19 +65,22 @@ def test_a_lock_that_a_killed_launch_has_left_stops_nobody(odd_path: Path) -> No
 
 
 def test_a_lock_from_before_a_reboot_stops_nobody_and_its_pid_is_not_signalled(odd_path: Path) -> None:
-    with campaign(odd_path, ["sleep 0.05"]) as fleet:
-        fleet.person.does("sync")
-        fleet.person.does("run", "--budget", "1s")
-        # The run looks as if its host had gone down in the middle of it, and its runner's pid is a stranger's now.
-        run_dir = fleet.run_dir("alpha")
-        stranger = fleet.person.start("logs", "-f", "--run", "nothing-like-it")
-        identity = fleet.identity("alpha")
-        (run_dir / "identity").write_text(
-            f"00000000-0000-4000-8000-000000000000 {stranger.pid} {identity.start_ticks}\n"
-        )
-        state = (run_dir / "state.json").read_text()
-        (run_dir / "state.json").write_text(state.replace('"phase":"finished"', '"phase":"running"'))
-        assert fleet.status()["alpha"]["state"] == "lost"
-        fleet.person.does("stop")
-        fleet.person.does("run", "--budget", "1s")
-        assert fleet.run_dir("alpha") != run_dir
+    with campaign(odd_path, ["sleep 0.05"]) as fleet, subprocess.Popen(["sleep", "1000"]) as stranger:
+        try:
+            fleet.person.does("sync")
+            fleet.person.does("run", "--budget", "1s")
+            # As if the host had gone down in the middle of the run: a stranger has the runner's pid and start time now.
+            run_dir = fleet.run_dir("alpha")
+            look = read_stat(stranger.pid)
+            assert look is not None
+            identity = Identity("00000000-0000-4000-8000-000000000000", stranger.pid, look.start_ticks)
+            (run_dir / "identity").write_text(identity_to_line(identity))
+            state = (run_dir / "state.json").read_text()
+            (run_dir / "state.json").write_text(state.replace('"phase":"finished"', '"phase":"running"'))
+            assert fleet.status()["alpha"]["state"] == "lost"
+            fleet.person.does("stop")
+            fleet.person.does("run", "--budget", "1s", "--replace")
+            assert fleet.run_dir("alpha") != run_dir
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()

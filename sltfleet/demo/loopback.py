@@ -217,9 +217,6 @@ class LoopbackFleet:
             wrapper.chmod(0o700)
             lines.append(f"ForceCommand {quote(str(wrapper))}")
         if host.home:
-            # For the account's own shell, which runs the wrapper: it must not read the account's start-up files.
-            lines.append(f"SetEnv {_ssh_word(f'HOME={host.home}')}")
-        if host.home:
             # The account's own shell runs the wrapper, and must not read the person's start-up files either.
             lines.append(f"SetEnv {_ssh_word(f'HOME={host.home}')}")
         config = folder / "sshd_config"

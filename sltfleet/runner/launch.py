@@ -43,42 +43,47 @@ def _launch(spec: Spec, paths: RunPaths, archive: str) -> Union[Launched, Refuse
     except SpecError as error:
         return Refused("spec", str(error), "check that both sides have the same sltfleet")
     prepared = read_prepared(paths) or make_ready(spec, paths)
-    return prepared if isinstance(prepared, Refused) else _start(spec, paths, prepared.units, archive)
+    return prepared if isinstance(prepared, Refused) else start_runner(paths, archive, "run")
 
 
-def _start(spec: Spec, paths: RunPaths, units: int, archive: str) -> Union[Launched, Refused]:
+def start_runner(
+    paths: RunPaths, archive: str, command: str, limit_s: float = START_LIMIT_S
+) -> Union[Launched, Refused]:
+    """Start a runner on the run's folder by its `command`, and wait up to `limit_s` until it runs."""
     log = os.open(paths.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited, as from nohup
-    command: List[str] = [sys.executable, "-S", "-E", archive, "run", paths.root]
+    said_before = os.fstat(log).st_size
+    argv: List[str] = [sys.executable, "-S", "-E", archive, command, paths.root]
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=paths.root
+            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=paths.root
         )
     except OSError as error:
-        return Refused("start", f"cannot start {command[0]}: {error.strerror}", "install python3 3.8 or newer")
+        return Refused("start", f"cannot start {argv[0]}: {error.strerror}", "install python3 3.8 or newer")
     finally:
         os.close(log)
-    deadline = time.monotonic() + START_LIMIT_S
+    deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
         exit_code = process.poll()
         state = _state_of(paths, process.pid)
         if state is not None and state.reason != "error" and (exit_code == 0 or is_alive(state.identity)):
             return Launched(
                 identity=state.identity,
-                run_id=spec.run_id,
-                workers=spec.workers,
-                units=units,
+                run_id=state.run_id,
+                workers=state.workers,
+                units=state.units_total,
                 share_units=state.share_total,
                 python=".".join(str(part) for part in sys.version_info[:3]),
+                elapsed_s=state.elapsed_s,
             )
         if exit_code is not None:
-            log_tail = tail(paths.log, 2000).strip()
-            return Refused("start", f"the runner ended with exit code {exit_code}: {log_tail}", f"see {paths.log}")
+            said = tail(paths.log, min(2000, os.path.getsize(paths.log) - said_before)).strip()
+            return Refused("start", f"the runner ended with exit code {exit_code}: {said}", f"see {paths.log}")
         time.sleep(_POLL_S)
     process.kill()
     process.wait()
     end_attempts(paths.root)
-    return Refused("start", f"the runner did not start within {START_LIMIT_S:g} s", f"see {paths.log}")
+    return Refused("start", f"the runner did not start within {limit_s:g} s", f"see {paths.log}")
 
 
 def _state_of(paths: RunPaths, pid: int) -> Optional[State]:

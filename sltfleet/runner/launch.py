@@ -6,7 +6,7 @@ The runner gets a session of its own, /dev/null as input, the log as output and 
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import os
 import signal
 import subprocess
@@ -15,14 +15,14 @@ import time
 from typing import List, Optional, Union
 
 from sltfleet.runner.files import FILE_MODE, tail
-from sltfleet.runner.paths import RunPaths
+from sltfleet.runner.paths import ProjectPaths, RunPaths
 from sltfleet.runner.prepare import make_ready, read_prepared, while_free
 from sltfleet.runner.processes import is_alive
 from sltfleet.runner.specfile import SpecError, read_share
+from sltfleet.runner.statefile import read_state, said_goodbye
 from sltfleet.runner.stop import end_attempts
 from sltfleet.wire.handshake import Launched, Refused
 from sltfleet.wire.spec import Spec
-from sltfleet.wire.state import State, state_from_json
 
 #: So long a runner may take until it says that it runs.
 START_LIMIT_S = 30.0
@@ -43,7 +43,21 @@ def _launch(spec: Spec, paths: RunPaths, archive: str) -> Union[Launched, Refuse
     except SpecError as error:
         return Refused("spec", str(error), "check that both sides have the same sltfleet")
     prepared = read_prepared(paths) or make_ready(spec, paths)
-    return prepared if isinstance(prepared, Refused) else start_runner(paths, archive, "run")
+    if isinstance(prepared, Refused):
+        return prepared
+    lost_run_id = _lost_before(paths, ProjectPaths(spec.project_root))
+    answer = start_runner(paths, archive, "run")
+    return dataclasses.replace(answer, lost_run_id=lost_run_id) if isinstance(answer, Launched) else answer
+
+
+def _lost_before(paths: RunPaths, project: ProjectPaths) -> str:
+    """Return the project's latest run where its runner was lost, else ""; `paths` are those of the next one.
+
+    Nobody may have noticed: the new runner ends what the lost one left.
+    """
+    run_id = tail(project.current, 4096).strip()
+    before = RunPaths(os.path.join(os.path.dirname(paths.root), run_id))
+    return run_id if run_id and os.path.isfile(before.journal) and not said_goodbye(before) else ""
 
 
 def start_runner(
@@ -65,7 +79,9 @@ def start_runner(
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
         exit_code = process.poll()
-        state = _state_of(paths, process.pid)
+        state = read_state(paths)
+        if state is not None and state.identity.pid != process.pid:
+            state = None  # what an earlier runner said
         if state is not None and state.reason != "error" and (exit_code == 0 or is_alive(state.identity)):
             return Launched(
                 identity=state.identity,
@@ -84,12 +100,3 @@ def start_runner(
     process.wait()
     end_attempts(paths.root)
     return Refused("start", f"the runner did not start within {limit_s:g} s", f"see {paths.log}")
-
-
-def _state_of(paths: RunPaths, pid: int) -> Optional[State]:
-    try:
-        with open(paths.state, "rb") as file:
-            state = state_from_json(json.loads(file.read()))
-    except (OSError, ValueError):
-        return None
-    return state if state.identity.pid == pid else None

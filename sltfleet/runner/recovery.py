@@ -6,7 +6,6 @@ behind it could not be trusted, and nobody who reads the journal later would get
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from typing import Optional, Tuple
@@ -16,12 +15,12 @@ from sltfleet.runner.knowledge import Knowledge
 from sltfleet.runner.paths import RunPaths
 from sltfleet.runner.replay import Past, Replay
 from sltfleet.runner.shards import shard_of
+from sltfleet.runner.statefile import read_state
 from sltfleet.wire.codec import DecodeError
 from sltfleet.wire.events import RunStarted, event_from_line
 from sltfleet.wire.format import FormatError
 from sltfleet.wire.share import Share
 from sltfleet.wire.spec import Spec
-from sltfleet.wire.state import state_from_json
 
 #: So much of a torn line is kept, as a note.
 MAX_TORN_BYTES = 1000
@@ -92,9 +91,5 @@ def read_journal(path: str, spec: Spec, share: Optional[Share] = None) -> Read:
 
 def _elapsed_s(paths: RunPaths, spec: Spec) -> float:
     """How far the run's clock was when the state file was written; 0 where that cannot be read."""
-    try:
-        with open(paths.state, "rb") as file:
-            state = state_from_json(json.loads(file.read()))
-    except (OSError, ValueError, RecursionError):
-        return 0.0
-    return state.elapsed_s if state.run_id == spec.run_id else 0.0
+    state = read_state(paths)
+    return state.elapsed_s if state is not None and state.run_id == spec.run_id else 0.0

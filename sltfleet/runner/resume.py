@@ -6,7 +6,6 @@ is something to go on with is told by the state file here, and by the journal, w
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Optional, Union
 
@@ -14,11 +13,12 @@ from sltfleet.runner.launch import start_runner
 from sltfleet.runner.locks import is_locked
 from sltfleet.runner.paths import RunPaths
 from sltfleet.runner.prepare import while_free
+from sltfleet.runner.statefile import read_state
 from sltfleet.runner.stop import end_attempts
 from sltfleet.runner.tree import sha256_of
 from sltfleet.wire.handshake import Launched, Refused
 from sltfleet.wire.spec import Spec
-from sltfleet.wire.state import FINISHED, RESUMABLE_REASONS, state_from_json
+from sltfleet.wire.state import FINISHED, RESUMABLE_REASONS
 
 #: The new runner reads the whole journal first: 24,000 events a second, and a million of them is a long run.
 READ_LIMIT_S = 150.0
@@ -44,12 +44,8 @@ def _resume(spec: Spec, paths: RunPaths, archive: str) -> Union[Launched, Refuse
 
 def _ended(paths: RunPaths) -> Optional[Refused]:
     """A refusal where the run came to its own end. A state file that cannot be read does not say so."""
-    try:
-        with open(paths.state, "rb") as file:
-            state = state_from_json(json.loads(file.read()))
-    except (OSError, ValueError, RecursionError):
-        return None
-    if state.phase != FINISHED or state.reason in RESUMABLE_REASONS:
+    state = read_state(paths)
+    if state is None or state.phase != FINISHED or state.reason in RESUMABLE_REASONS:
         return None
     return Refused("finished", f"run {state.run_id} has come to its end ({state.reason})", "start a new run")
 

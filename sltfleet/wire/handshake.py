@@ -44,6 +44,8 @@ class Launched:
     share_units: Optional[int] = None
     #: How far the run's clock is: not at its beginning where it was resumed.
     elapsed_s: float = 0.0
+    #: The run before this one, where its runner was lost.
+    lost_run_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The command `launch`: starts a run's runner, and answers once it runs. What was not prepared is prepared first.
 
 The runner gets a session of its own, /dev/null as input, the log as output and no other descriptor, and ignores SIGHUP
-(what nohup does): neither the end of the connection nor the death of this process reaches it.
+(what nohup does): neither the end of the connection nor the death of this process reaches it. Where a logout would,
+`session` says how to escape.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import signal
 import subprocess
 import sys
 import time
-from typing import List, Optional, Union
+from typing import List, Mapping, Union
 
+from sltfleet.runner import session
 from sltfleet.runner.files import FILE_MODE, tail
 from sltfleet.runner.paths import ProjectPaths, RunPaths
 from sltfleet.runner.prepare import make_ready, read_prepared, while_free
@@ -64,13 +66,32 @@ def start_runner(
     paths: RunPaths, archive: str, command: str, limit_s: float = START_LIMIT_S
 ) -> Union[Launched, Refused]:
     """Start a runner on the run's folder by its `command`, and wait up to `limit_s` until it runs."""
+    argv = [sys.executable, "-S", "-E", archive, command, paths.root]
+    login = session.look(os.environ)
+    scope = session.scope_words(login)
+    if scope:
+        environment = {**os.environ, session.RUNTIME_DIR: login.runtime_dir}
+        answer = _start(paths, [*scope, *argv], environment, limit_s)
+        if isinstance(answer, Launched):
+            return answer
+    return _start(paths, argv, os.environ, limit_s)
+
+
+def _start(
+    paths: RunPaths, argv: List[str], environment: Mapping[str, str], limit_s: float
+) -> Union[Launched, Refused]:
     log = os.open(paths.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited, as from nohup
     said_before = os.fstat(log).st_size
-    argv: List[str] = [sys.executable, "-S", "-E", archive, command, paths.root]
     try:
         process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=paths.root
+            argv,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=paths.root,
         )
     except OSError as error:
         return Refused("start", f"cannot start {argv[0]}: {error.strerror}", "install python3 3.8 or newer")

@@ -84,6 +84,7 @@ def _end_runner(identity: Identity, timeout_s: float) -> bool:
         if not process.alive:
             return False
         process.send(signal.SIGTERM)
+        process.send(signal.SIGCONT)  # one that was stopped must go on to say goodbye
         if not process.wait(timeout_s):
             process.send(signal.SIGKILL)
             process.wait(KILL_LIMIT_S)

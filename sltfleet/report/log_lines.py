@@ -32,9 +32,10 @@ def _attempt(event: AttemptFinished) -> str:
     message = event.message or (event.failed[0].message if event.failed else "")
     cases = f" ({len(event.failed)} of {len(event.failed) + len(event.passed)} cases)" if event.failed else ""
     reason = f": {visible(message, limit=160)}" if message else ""
+    left = f"; {event.survivors} of its processes outlived it, and were ended" if event.survivors else ""
     return (
         f"{word} {format_duration(event.duration_s):>8}  pass {event.pass_number}  worker {event.worker}  "
-        f"{visible_name(event.unit)}{cases}{reason}"
+        f"{visible_name(event.unit)}{cases}{reason}{left}"
     )
 
 

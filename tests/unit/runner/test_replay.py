@@ -15,14 +15,19 @@ from sltfleet.core.timeline import timeline_of
 from sltfleet.core.utilization import utilization
 from sltfleet.runner.dispatch import Dispatcher
 from sltfleet.runner.knowledge import Knowledge
+from sltfleet.runner.messages import Begin, Spawn
 from sltfleet.runner.passes import Progress
 from sltfleet.runner.paths import RunPaths
 from sltfleet.runner.phases import Config
 from sltfleet.runner.recovery import RecoveryError, recover
 from sltfleet.runner.replay import LOST, Past, Replay, kept_units
+from sltfleet.runner.run import make_dispatcher
 from sltfleet.runner.schedule import START_TRIES, PassScheduler
+from sltfleet.runner.shards import shard_of
+from sltfleet.runner.units import Unit
 from sltfleet.wire import events as wire
 from sltfleet.wire.events import event_to_line
+from sltfleet.wire.share import Member, Share
 from sltfleet.wire.spec import Limits, UnitHistory
 from sltfleet.wire.state import Identity
 from tests.support.journals import RUN_ID, JournalBuilder
@@ -216,3 +221,19 @@ class TestFolder:
         past, _notes = recover(paths, SPEC)
         assert past.knowledge.expected_s("a.test") == 5.0
         assert list(Path(paths.slots).iterdir()) == []
+
+    def test_a_host_of_several_goes_on_with_its_own_share_of_the_first_pass(self, paths: RunPaths) -> None:
+        units = tuple(f"{letter}.test" for letter in "abcdef")
+        built = JournalBuilder(workers=1, units=units)
+        started = built.events[0]
+        assert isinstance(started, wire.RunStarted)
+        built.events[0] = replace(started, members=2, share_units=3)
+        share = Share("alpha", (Member("alpha", 1), Member("beta", 1)))
+        own = shard_of(units, share, SPEC.history, SPEC.limits)
+        self.put(paths, built.attempt(0, own[0], 0, 1).data)
+        past, _notes = recover(paths, SPEC, share)
+        assert (past.tally.share_total, past.tally.share_covered) == (len(own), 1)
+        there = [Unit(unit, {}) for unit in units if unit != own[1]]  # a test has deleted one of its own units
+        dispatcher = make_dispatcher(SPEC, there, 0, share, past)
+        started_next = [action.attempt.unit for action in dispatcher.handle(Begin(), 1.0) if isinstance(action, Spawn)]
+        assert started_next == [own[2]]

@@ -161,7 +161,7 @@ def test_the_next_run_ends_what_a_lost_runner_left_and_says_that_it_can_be_resum
         left = made.attempts_alive("alpha")
         assert left
         told = made.person.does("run", "--workers", "1", "--budget", "60s", "--detach")
-        assert f"the runner of run {lost} was lost there, and " in told.stderr
+        assert f"the runner of run {lost} was lost there; what it left running is ended" in told.stderr
         assert f"`sltfleet resume {lost}`" in told.stderr
         assert all((stat := read_stat(pid)) is None or not stat.alive for pid in left)
         made.person.does("stop")

@@ -91,6 +91,9 @@ def start_run(
         for host in ready
     }
     launched = start_hosts(fleet, specs, listener, replace=options.replace)
+    for host, answer in launched.values.items():
+        if answer.lost_run_id:
+            listener(_lost_before(host, answer))
     launched.errors.update(built.errors)
     budget_s = options.budget_s or suite.budget
     if launched.values:
@@ -193,6 +196,15 @@ def _warn_of_other_trees(fleet: Fleet, built: dict[str, BuiltSuite], listener: L
                 "`sltfleet sync`, unless that state is to be tested",
             )
         )
+
+
+def _lost_before(host: str, answer: Launched) -> Warned:
+    """Say that the run before this one was lost, which may have been noticed by nobody."""
+    return Warned(
+        host,
+        f"the runner of run {answer.lost_run_id} was lost there; what it left running is ended",
+        f"`sltfleet resume {answer.lost_run_id}` goes on with it, when this run is over",
+    )
 
 
 def _workers_of(host: Host, options: RunOptions) -> int:

@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "Show what every host is doing."),
     "logs": ("logs", "Show what the runners write."),
     "stop": ("stop", "End the run on every host."),
+    "resume": ("resume", "Go on with a run whose runner was lost or stopped."),
     "fetch": ("fetch", "Bring journals, logs and artifacts here, and show the tables."),
     "report": ("report", "Show the tables of a fetched run."),
     "repro": ("repro", "Run an attempt of a fetched run again, with the same seed, environment and binary."),

@@ -121,7 +121,7 @@ def stop_script(paths: HostPaths, run_id: str | None, archive: tuple[str, str, b
 
 def read_prepare(exit_code: int, stdout: str, stderr: str) -> Prepared:
     """Return the runner's answer to a prepare. Raises RunError, ActiveRunError and HostError for what went wrong."""
-    answer = _read_answer(exit_code, stdout, stderr, "prepare the run")
+    answer = read_answer(exit_code, stdout, stderr, "prepare the run")
     if isinstance(answer, Prepared):
         return answer
     raise _refusal(answer) or _strange(stdout, stderr, "prepare the run")
@@ -129,7 +129,7 @@ def read_prepare(exit_code: int, stdout: str, stderr: str) -> Prepared:
 
 def read_launch(exit_code: int, stdout: str, stderr: str) -> Launched:
     """Return the runner's answer to a launch. Raises RunError, ActiveRunError and HostError for what went wrong."""
-    answer = _read_answer(exit_code, stdout, stderr, "start the runner")
+    answer = read_answer(exit_code, stdout, stderr, "start the runner")
     if isinstance(answer, Launched):
         return answer
     raise _refusal(answer) or _strange(stdout, stderr, "start the runner")
@@ -152,7 +152,7 @@ def read_stop(exit_code: int, stdout: str, stderr: str) -> Stopped | None:
     """Return the runner's answer to a stop, None where there is no run. Raises RunError and HostError."""
     if exit_code == 0 and not stdout.strip():
         return None
-    answer = _read_answer(exit_code, stdout, stderr, "stop the run")
+    answer = read_answer(exit_code, stdout, stderr, "stop the run")
     if isinstance(answer, Stopped):
         return answer
     if isinstance(answer, Refused):
@@ -165,7 +165,8 @@ def escape_template(values: Mapping[str, str]) -> dict[str, str]:
     return {name: value.replace("{", "{{").replace("}", "}}") for name, value in values.items()}
 
 
-def _read_answer(exit_code: int, stdout: str, stderr: str, doing: str) -> Answer:
+def read_answer(exit_code: int, stdout: str, stderr: str, doing: str) -> Answer:
+    """Return what the runner answered. Raises RunError and HostError where it could not be asked or gave no answer."""
     try:
         answer = answer_from_output(stdout)
     except DecodeError as error:

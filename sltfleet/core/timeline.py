@@ -16,6 +16,7 @@ from sltfleet.wire.events import (
     Event,
     PassFinished,
     RunFinished,
+    RunResumed,
     RunStarted,
     Sample,
     WorkerStarted,
@@ -165,11 +166,14 @@ def finished_attempt(event: AttemptFinished) -> FinishedAttempt:
 
 def _note(timeline: Timeline, event: Event) -> None:
     if isinstance(event, WorkerStarted):
-        timeline.lives[event.worker] = WorkerLife(event.t)
+        born = timeline.lives.get(event.worker)  # before a resume: the run's clock stood still in between
+        timeline.lives[event.worker] = WorkerLife(born.start_s if born else event.t)
     elif isinstance(event, WorkerStopped):
         born = timeline.lives.get(event.worker)
         timeline.lives[event.worker] = WorkerLife(born.start_s if born else event.t, event.t)
     elif isinstance(event, PassFinished):
         timeline.pass_ends.setdefault(event.pass_number, event.t)
+    elif isinstance(event, RunResumed):
+        timeline.reason = None
     elif isinstance(event, RunFinished):
         timeline.reason = event.reason

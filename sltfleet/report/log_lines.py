@@ -6,7 +6,7 @@ from sltfleet.core.duration import format_duration
 from sltfleet.report.sanitize import visible, visible_name
 from sltfleet.report.terminal import BAD, DIM, GOOD, WARN, style
 from sltfleet.wire import outcome
-from sltfleet.wire.events import AttemptFinished, Event, Note, PassFinished, RunFinished, RunStarted
+from sltfleet.wire.events import AttemptFinished, Event, Note, PassFinished, RunFinished, RunResumed, RunStarted
 
 _COLOURS = {outcome.PASS: GOOD, outcome.CUT: DIM, outcome.SKIP: DIM, outcome.INFRA: WARN}
 
@@ -32,9 +32,10 @@ def _attempt(event: AttemptFinished) -> str:
     message = event.message or (event.failed[0].message if event.failed else "")
     cases = f" ({len(event.failed)} of {len(event.failed) + len(event.passed)} cases)" if event.failed else ""
     reason = f": {visible(message, limit=160)}" if message else ""
+    left = f"; {event.survivors} of its processes outlived it, and were ended" if event.survivors else ""
     return (
         f"{word} {format_duration(event.duration_s):>8}  pass {event.pass_number}  worker {event.worker}  "
-        f"{visible_name(event.unit)}{cases}{reason}"
+        f"{visible_name(event.unit)}{cases}{reason}{left}"
     )
 
 
@@ -42,6 +43,8 @@ def _other(event: Event) -> str | None:
     if isinstance(event, RunStarted):
         size = f"{len(event.units)} units, {event.workers} workers, {format_duration(event.budget_s)}"
         return f"run {visible(event.run_id, limit=40)}: {size}"
+    if isinstance(event, RunResumed):
+        return f"run resumed after {format_duration(event.t)}"
     if isinstance(event, PassFinished):
         return f"pass {event.pass_number} complete after {format_duration(event.t)}"
     if isinstance(event, RunFinished):

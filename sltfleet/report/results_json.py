@@ -4,6 +4,7 @@
      "summary": {…},                        # all hosts together: the fields of core.summary.RunSummary
      "hosts": [{"host", "started_wall_s", "build_digest", "commit", "dirty_digest", "toolchain", "cases_passed",
                 "cases_failed", "unfinished", "damage", "notes": […],
+                "left_behind": [{"unit", "attempts", "processes"}],  # that outlived their attempts, and were ended
                 "utilization": {…}}],       # the fields of core.utilization.Utilization
      "causes": [{"signature", "message", "case", "failed", "units", "hosts": […], "first_seen_s", "cases": […]}],
      "failing": [{"case", "unit", "message", "failed", "passed", "hosts": […], "output"}],

@@ -13,7 +13,7 @@ from sltfleet.report.sanitize import visible, visible_name
 from sltfleet.report.tables import MAX_ROWS, MESSAGE_WIDTH, NAME_WIDTH, Row, hosts_text, table
 from sltfleet.report.terminal import BAD, GOOD, WARN, style
 from sltfleet.report.text import NOTHING, count, duration, of, percent
-from sltfleet.results.model import Cause, FailingCase, HostRun, QuarantinedUnit, RunReport, SlowUnit
+from sltfleet.results.model import Cause, FailingCase, HostRun, LeftBehind, QuarantinedUnit, RunReport, SlowUnit
 from sltfleet.wire.outcome import BAD as BAD_OUTCOMES
 from sltfleet.wire.outcome import FAIL, OUTCOMES, PASS
 
@@ -145,6 +145,8 @@ def oddities(hosts: Iterable[HostRun]) -> list[str]:
     lines = []
     for run in hosts:
         said = [*run.utilization.problems, *run.notes]
+        if run.left_behind:
+            said.append(left_behind_line(run.left_behind))
         if run.damage:
             said.append(run.damage)
         if run.utilization.reason is None:
@@ -153,6 +155,14 @@ def oddities(hosts: Iterable[HostRun]) -> list[str]:
         if len(said) > MAX_ROWS:
             lines.append(f"{style(visible(run.host), bold=True)}: and {len(said) - MAX_ROWS} more")
     return lines
+
+
+def left_behind_line(found: Sequence[LeftBehind]) -> str:
+    """Return the line about units whose processes outlived their attempts."""
+    names = ", ".join(
+        f"{visible_name(one.unit)} ({count(one.processes)} in {count(one.attempts)} attempts)" for one in found
+    )
+    return f"processes that outlived their attempts were ended: {names}"
 
 
 def _title(report: RunReport) -> str:

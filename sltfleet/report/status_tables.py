@@ -20,7 +20,10 @@ from sltfleet.wire.outcome import OUTCOMES
 from sltfleet.wire.state import RUNNING as PHASE_RUNNING
 from sltfleet.wire.state import State
 
-_AFTER_A_LOSS = "`sltfleet fetch` brings what was finished; `sltfleet logs --runner` shows the runner's last words"
+_AFTER_A_LOSS = (
+    "`sltfleet resume` goes on with the rest of the budget; `sltfleet fetch` brings what was finished; "
+    "`sltfleet logs --runner` shows the runner's last words"
+)
 
 _COLOURS = {RUNNING: GOOD, DONE: GOOD, STOPPED: WARN, STALLED: BAD, LOST: BAD, UNREACHABLE: BAD}
 

@@ -9,6 +9,15 @@ from sltfleet.core.utilization import Utilization
 
 
 @dataclass(frozen=True)
+class LeftBehind:
+    """A unit whose attempts had processes that outlived them, and were ended: how many of each."""
+
+    unit: str
+    attempts: int
+    processes: int
+
+
+@dataclass(frozen=True)
 class HostRun:
     """A run on one host. `wall_s` is its start in seconds since the epoch, on the host's clock."""
 
@@ -25,6 +34,8 @@ class HostRun:
     #: Why the journal cannot be read to its end, "" where it can.
     damage: str
     notes: tuple[str, ...]
+    #: Those with most processes first.
+    left_behind: tuple[LeftBehind, ...]
     utilization: Utilization
 
 

@@ -17,7 +17,7 @@ from sltfleet.core.utilization import Utilization, utilization
 from sltfleet.results.attempts import explained
 from sltfleet.results.causes import causes
 from sltfleet.results.database import from_sql
-from sltfleet.results.model import FailingCase, Flaky, HostRun, QuarantinedUnit, RunReport, SlowUnit
+from sltfleet.results.model import FailingCase, Flaky, HostRun, LeftBehind, QuarantinedUnit, RunReport, SlowUnit
 from sltfleet.results.rows import read_samples
 from sltfleet.results.store import Store
 from sltfleet.wire.coverage import Coverage, is_share
@@ -97,6 +97,7 @@ def host_runs(store: Store, run_id: str) -> tuple[HostRun, ...]:
             unfinished=unfinished,
             damage=damage,
             notes=_notes(store, host_id),
+            left_behind=_left_behind(store, host_id),
             utilization=host_utilization(store, host_id),
         )
         for host_id, host, wall_s, build, commit, dirty, toolchain, damage, unfinished, passed, failed in rows
@@ -285,6 +286,15 @@ def _coverage(store: Store, run_id: str) -> tuple[int, int, int]:
         (run_id,),
     ).fetchone()
     return total, coverage.count, cases
+
+
+def _left_behind(store: Store, host_id: int) -> tuple[LeftBehind, ...]:
+    rows = store.connection.execute(
+        "SELECT name, COUNT(*), SUM(survivors) FROM attempts JOIN names ON names.id = unit_id "
+        "WHERE host_id = ? AND survivors > 0 GROUP BY unit_id ORDER BY 3 DESC, name LIMIT ?",
+        (host_id, MAX_NOTES),
+    )
+    return tuple(LeftBehind(from_sql(name), attempts, processes) for name, attempts, processes in rows)
 
 
 def _notes(store: Store, host_id: int) -> tuple[str, ...]:

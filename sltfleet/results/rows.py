@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 
+from sltfleet.core.duration import format_duration
 from sltfleet.core.timeline import SampleSummary, finished_attempt
 from sltfleet.results.database import to_sql
 from sltfleet.wire.events import (
@@ -15,6 +16,7 @@ from sltfleet.wire.events import (
     Note,
     PassFinished,
     RunFinished,
+    RunResumed,
     RunStarted,
     Sample,
     WorkerStarted,
@@ -168,8 +170,9 @@ class PieceWriter:
     def _rare(self, event: Event) -> None:
         execute = self._connection.execute
         if isinstance(event, WorkerStarted):
-            execute(
-                "INSERT OR REPLACE INTO workers (host_id, worker, start_s) VALUES (?, ?, ?)",
+            execute(  # one that comes to life again in a run that was resumed goes on with its life
+                "INSERT INTO workers (host_id, worker, start_s) VALUES (?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET stop_s = NULL",
                 (self._host_id, event.worker, event.t),
             )
         elif isinstance(event, WorkerStopped):
@@ -181,6 +184,10 @@ class PieceWriter:
             execute("INSERT OR IGNORE INTO pass_ends VALUES (?, ?, ?)", (self._host_id, event.pass_number, event.t))
         elif isinstance(event, Note):
             execute("INSERT INTO notes VALUES (?, ?, ?)", (self._host_id, event.t, to_sql(event.text)))
+        elif isinstance(event, RunResumed):
+            execute("UPDATE hosts SET reason = NULL WHERE id = ?", (self._host_id,))
+            text = f"resumed after {format_duration(event.t)}: its runner was gone"
+            execute("INSERT INTO notes VALUES (?, ?, ?)", (self._host_id, event.t, text))
         elif isinstance(event, RunFinished):
             execute("UPDATE hosts SET reason = ? WHERE id = ?", (to_sql(event.reason), self._host_id))
 

@@ -1,6 +1,6 @@
-"""The runner's command line: `python3 runner.pyz prepare|launch|run|stop|repro RUN_DIR`.
+"""The runner's command line: `python3 runner.pyz prepare|launch|run|resume|go-on|stop|repro RUN_DIR`.
 
-`prepare`, `launch` and `stop` answer with one line behind the marker of `sltfleet.wire.handshake`, `repro` as
+`prepare`, `launch`, `resume` and `stop` answer with one line behind the marker of `sltfleet.wire.handshake`, `repro` as
 `sltfleet.wire.repro` says. Exit codes: 0 done, 2 wrong usage, 3 refused. Every command imports only what it needs: a
 host may be slow, and an answer is waited for.
 """
@@ -14,6 +14,8 @@ from typing import List, Optional
 USAGE = """usage: runner.pyz prepare RUN_DIR
        runner.pyz launch RUN_DIR
        runner.pyz run RUN_DIR
+       runner.pyz resume RUN_DIR
+       runner.pyz go-on RUN_DIR
        runner.pyz stop RUN_DIR [--timeout SECONDS]
        runner.pyz repro RUN_DIR REQUEST [--watch FD]
 """
@@ -31,8 +33,10 @@ def main(arguments: List[str]) -> int:
         return _prepare(arguments[1])
     if len(arguments) == 2 and arguments[0] == "launch":
         return _launch(arguments[1])
-    if len(arguments) == 2 and arguments[0] == "run":
-        return _run(arguments[1])
+    if len(arguments) == 2 and arguments[0] == "resume":
+        return _resume(arguments[1])
+    if len(arguments) == 2 and arguments[0] in ("run", "go-on"):
+        return _run(arguments[1], go_on=arguments[0] == "go-on")
     if len(arguments) in (2, 4) and arguments[0] == "stop":
         timeout_s = _seconds(arguments[2:])
         if timeout_s is not None:
@@ -61,13 +65,23 @@ def _launch(run_dir: str) -> int:
     return 0 if isinstance(answer, Launched) else 3
 
 
-def _run(run_dir: str) -> int:
+def _resume(run_dir: str) -> int:
+    from sltfleet.runner.resume import resume
+    from sltfleet.wire.handshake import Launched, answer_to_line
+
+    answer = resume(run_dir, os.path.abspath(sys.argv[0]))
+    sys.stdout.write(answer_to_line(answer))
+    return 0 if isinstance(answer, Launched) else 3
+
+
+def _run(run_dir: str, go_on: bool) -> int:
+    from sltfleet.runner.recovery import RecoveryError
     from sltfleet.runner.run import run
     from sltfleet.runner.specfile import SpecError
 
     try:
-        return run(run_dir)
-    except SpecError as error:
+        return run(run_dir, go_on)
+    except (SpecError, RecoveryError) as error:
         sys.stderr.write(f"sltfleet: {error}\n")
         return 3
 

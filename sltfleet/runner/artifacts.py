@@ -35,9 +35,10 @@ class Artifacts:
         self._paths = paths
         self._limit_bytes = limit_bytes
         self._output_bytes = output_bytes
-        self._used_bytes = 0
-        self._sizes: Dict[str, int] = {}
         make_folder(paths.last)
+        #: Of passing attempts: the size of each file. In a run that is resumed there are some already.
+        self._sizes: Dict[str, int] = _sizes(paths.last)
+        self._used_bytes = sum(self._sizes.values()) + sum(_sizes(paths.artifacts).values())
 
     def keep(self, event: AttemptFinished, output: GrowingOutput) -> Output:
         """Keep the attempt's output where it belongs. Raises OSError; the output is lost then."""
@@ -61,3 +62,13 @@ class Artifacts:
         if passing:
             self._sizes[path] = stored
         return Output(size, os.path.relpath(path, self._paths.root), truncated)
+
+
+def _sizes(folder: str) -> Dict[str, int]:
+    """The sizes of the files in a folder, by path. Raises OSError."""
+    with os.scandir(folder) as entries:
+        return {
+            entry.path: entry.stat(follow_symlinks=False).st_size
+            for entry in entries
+            if entry.is_file(follow_symlinks=False)
+        }

@@ -9,7 +9,7 @@ memory is killed at once. An attempt that ended by itself keeps its verdict, how
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Dict, List, Optional, Set, Tuple
+from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 from sltfleet.runner import batches, records
 from sltfleet.runner import slots as st
@@ -84,6 +84,10 @@ class Dispatcher:
         #: Why attempts cannot be started at the moment, "" where they can.
         self.trouble = ""
 
+    def go_on(self, attempts: int, slots: Sequence[Slot], tally: Tally) -> None:
+        """Begin where an earlier runner of the same run left off; `attempts` is the last number that it gave."""
+        self._attempts, self._slots, self.tally = attempts, list(slots), tally
+
     # --- what the state file asks ------------------------------------------------------------------------------------
 
     @property
@@ -146,7 +150,6 @@ class Dispatcher:
     def _begin(self, now: float) -> List[Action]:
         actions: List[Action] = [WriteState()]
         for slot in self._slots:
-            slot.started_s = now
             actions.append(Record(wire.WorkerStarted(t=now, worker=slot.worker)))
         for slot in self._slots:
             actions += self._assign(slot, now)

@@ -43,6 +43,7 @@ from sltfleet.runner.orphans import Orphans
 from sltfleet.runner.outputs import GrowingOutput, Outputs
 from sltfleet.runner.paths import RunPaths
 from sltfleet.runner.phases import Over
+from sltfleet.runner.replay import Past
 from sltfleet.runner.reporter import Reporter
 from sltfleet.runner.sampler import Sampler
 from sltfleet.runner.spawn import Spawner, template_values
@@ -53,7 +54,8 @@ from sltfleet.wire.state import Identity
 from sltfleet.wire.template import TemplateError
 
 #: What the loop waits for. SIGHUP is ignored: a runner outlives the connection that started it.
-SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGCHLD, *STOP_SIGNALS)
 
 SAMPLE_EVERY_S = 1.0
 STATE_EVERY_S = 1.0
@@ -73,7 +75,7 @@ END_ALL_S = 3.0
 
 
 class Loop:
-    """Runs one run. `identity` is this process; `units` are the run's."""
+    """Runs one run. `identity` is this process; `units` are the run's; `past` is what is behind one that is resumed."""
 
     def __init__(
         self,
@@ -83,8 +85,10 @@ class Loop:
         units: Tuple[Unit, ...],
         dispatcher: Dispatcher,
         environment: Mapping[str, str],
+        past: Optional[Past] = None,
     ) -> None:
         self._spec = spec
+        self._past = past
         self._units: Dict[str, Unit] = {unit.id: unit for unit in units}
         self._dispatcher = dispatcher
         make_folder(paths.slots)
@@ -93,7 +97,7 @@ class Loop:
         self._artifacts = Artifacts(paths, spec.limits.artifacts_bytes, spec.limits.output_bytes)
         self._spawner = Spawner(spec, paths, environment)
         self._orphans = Orphans(paths.root)
-        self._sampler = Sampler()
+        self._sampler = Sampler(past.runner_cpu_s if past else 0.0)
         self._footprint = Footprint()
         self._oom_kills = OomKills()
         #: The running attempts by pid, and what collects their verdicts.
@@ -115,12 +119,16 @@ class Loop:
         Raises whatever goes wrong in the runner itself.
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        self._zero = time.monotonic()
-        self._next_sample, self._next_state = SAMPLE_EVERY_S, 0.0
-        self._reporter.started(cores, memory_bytes, notes, members)
+        begin_s = self._past.elapsed_s if self._past else 0.0
+        self._zero = time.monotonic() - begin_s
+        self._next_sample, self._next_state = begin_s + SAMPLE_EVERY_S, begin_s
+        if self._past is None:
+            self._reporter.started(cores, memory_bytes, notes, members)
+        else:
+            self._reporter.resumed(self._past, notes)
         try:
-            self._check_memory(0.0)
-            self._handle(Begin(), 0.0)
+            self._check_memory(begin_s)
+            self._handle(Begin(), begin_s)
             self._settle_down()
             while not self._finished:
                 self._turn()
@@ -141,7 +149,9 @@ class Loop:
         wait_s = 0.0 if self._more_to_reap else max(0.0, self._next_wake() - self._now())
         received = signal.sigtimedwait(SIGNALS, wait_s)
         self._reap()
-        if received is not None and received.si_signo != signal.SIGCHLD:
+        # Another number may mean nothing: to a process that was stopped (SIGSTOP, a freezer) and goes on after the
+        # timeout, CPython's sigtimedwait returns a structure that nobody has filled.
+        if received is not None and received.si_signo in STOP_SIGNALS:
             self._handle(StopRequested(), self._now())
         now = self._now()
         deadline = self._dispatcher.next_deadline()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Iterator, List, Optional, Set
+from typing import AbstractSet, Iterator, List, Optional, Sequence, Set
 
 from sltfleet.wire.state import Identity
 
@@ -118,20 +118,48 @@ def all_pids() -> Iterator[int]:
             yield int(name)
 
 
-def marked(run_dir: str) -> List[int]:
-    """Return our own living processes that belong to an attempt of the run in that folder."""
-    found: List[int] = []
+def our_processes() -> Iterator[ProcessStat]:
+    """Yield the living processes of this user, without this one."""
     for pid in all_pids():
         try:
-            ours = os.stat(f"/proc/{pid}").st_uid == os.geteuid()
+            ours = pid != os.getpid() and os.stat(f"/proc/{pid}").st_uid == os.geteuid()
         except OSError:
             continue
-        mark = mark_of(pid) if ours and pid != os.getpid() else None
-        if mark is not None and mark.run_dir == run_dir:
-            stat = read_stat(pid)
-            if stat is not None and stat.alive:
-                found.append(pid)
-    return found
+        stat = read_stat(pid) if ours else None
+        if stat is not None and stat.alive:
+            yield stat
+
+
+def marked(run_dir: str) -> List[int]:
+    """Return our living processes that bear the mark of the run in that folder."""
+    return [stat.pid for stat in our_processes() if bears_mark(stat.pid, run_dir)]
+
+
+def bears_mark(pid: int, run_dir: str) -> bool:
+    """Whether the process has the mark of the run in that folder."""
+    mark = mark_of(pid)
+    return mark is not None and mark.run_dir == run_dir
+
+
+def left_of(run_dir: str) -> List[ProcessStat]:
+    """Return our living processes that belong to an attempt of the run in that folder."""
+    stats = list(our_processes())
+    return belonging(stats, {stat.pid for stat in stats if bears_mark(stat.pid, run_dir)})
+
+
+def belonging(stats: Sequence[ProcessStat], marked_pids: AbstractSet[int]) -> List[ProcessStat]:
+    """Return those that bear the mark, and those that wiped it and are still in the process group of an attempt.
+
+    A group is an attempt's when its leader bears the mark, or one of its members where the leader is gone. A person may
+    start something that bears the mark from a shell of theirs: the shell does not, and leads.
+    """
+    alive = {stat.pid for stat in stats}
+    groups = {
+        stat.group
+        for stat in stats
+        if stat.pid in marked_pids and (stat.group in marked_pids or stat.group not in alive)
+    }
+    return [stat for stat in stats if stat.pid in marked_pids or stat.group in groups]
 
 
 def marked_runs() -> Set[str]:

@@ -65,7 +65,7 @@ def worker_stopped(slot: Slot, reason: str, now: float, budget_s: float) -> wire
     return wire.WorkerStopped(
         t=now,
         worker=slot.worker,
-        lifetime_s=busy_within(slot.started_s, now, budget_s),
+        lifetime_s=busy_within(0.0, now, budget_s),
         busy_s=slot.busy_s,
         attempts=slot.attempts,
         reason=reason,

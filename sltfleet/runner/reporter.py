@@ -16,6 +16,7 @@ from sltfleet.runner.dispatch import Dispatcher
 from sltfleet.runner.files import overwrite_json, write_file
 from sltfleet.runner.journal import Journal
 from sltfleet.runner.paths import RunPaths
+from sltfleet.runner.replay import Past
 from sltfleet.runner.snapshot import join_troubles, make_state
 from sltfleet.wire import events as wire
 from sltfleet.wire.spec import Spec
@@ -48,6 +49,15 @@ class Reporter:
         self.record(self._run_started(cores, memory_bytes, members))
         for note in notes:
             self.record(wire.Note(t=0.0, text=note))
+
+    def resumed(self, past: Past, notes: Tuple[str, ...]) -> None:
+        """The run goes on now: what was lost with the runner before has its end."""
+        self._started_wall_s = past.started.wall_s
+        self.record(wire.RunResumed(t=past.elapsed_s, wall_s=time.time(), identity=self._identity))
+        for event in past.lost:
+            self.record(event)
+        for note in notes:
+            self.record(wire.Note(t=past.elapsed_s, text=note))
 
     def record(self, event: wire.Event) -> None:
         """Let an event wait for the next flush."""

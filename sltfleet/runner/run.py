@@ -1,11 +1,12 @@
-"""The command `run`: becomes the project's active runner and runs the event loop to its end.
+"""The commands `run` and `go-on`: become the project's active runner and run the event loop to its end.
 
-It is started by `launch`, in a session of its own. Everything is imported before the first worker starts: a zipapp is
-read lazily, and must not be needed any more when somebody cleans up.
+They are started by `launch` and `resume`, in a session of their own. Everything is imported before the first worker
+starts: a zipapp is read lazily, and must not be needed any more when somebody cleans up.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import os
 import signal
@@ -21,9 +22,12 @@ from sltfleet.runner.listing import read_listing
 from sltfleet.runner.locks import try_lock
 from sltfleet.runner.loop import Loop
 from sltfleet.runner.memory import Memory, default_reserve_bytes
+from sltfleet.runner.passes import Progress
 from sltfleet.runner.paths import ProjectPaths, RunPaths
 from sltfleet.runner.phases import Config
 from sltfleet.runner.processes import own_identity
+from sltfleet.runner.recovery import recover
+from sltfleet.runner.replay import Past, kept_units
 from sltfleet.runner.schedule import PassScheduler, Scheduler
 from sltfleet.runner.shards import shard_of
 from sltfleet.runner.spawn import own_environment
@@ -38,8 +42,11 @@ from sltfleet.wire.state import identity_to_line
 MAX_NAMED = 10
 
 
-def run(run_dir: str) -> int:
-    """Run the run whose folder is `run_dir`, and return the exit code: 0, or 3 where another run is active."""
+def run(run_dir: str, go_on: bool = False) -> int:
+    """Run the run whose folder is `run_dir`, and return the exit code: 0, or 3 where another run is active.
+
+    `go_on`: with the rest of its budget, where its runner was lost. Raises SpecError and RecoveryError.
+    """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     paths = RunPaths(run_dir)
     spec = read_spec(paths.spec)
@@ -49,20 +56,27 @@ def run(run_dir: str) -> int:
     if lock is None:
         sys.stderr.write(f"sltfleet: another run is active in {project.root}\n")
         return 3
+    resolved = resolve_units(spec.units, spec.select, paths.tree, read_listing(paths))
+    units, notes = resolved.units, resolved.notes
+    past: Optional[Past] = None
+    if go_on:
+        past, notes = recover(paths, spec, share)
+        spec = dataclasses.replace(spec, workers=past.started.workers)
+        kept, gone = kept_units(past, [unit.id for unit in units])
+        units, notes = tuple(unit for unit in units if unit.id in kept), notes + gone
+    # Only now: until a lost run goes on, it is lost.
     identity = own_identity()
     write_file(paths.identity, identity_to_line(identity).encode("ascii"))
     write_file(project.current, spec.run_id.encode("utf-8") + b"\n")
-    resolved = resolve_units(spec.units, spec.select, paths.tree, read_listing(paths))
-    notes = resolved.notes
     if not linux.become_subreaper():
         notes += ("this host has no PR_SET_CHILD_SUBREAPER: daemons that tests leave behind are not found",)
-    notes += _too_long(spec, tuple(unit.id for unit in resolved.units))
+    if past is None:
+        notes += _too_long(spec, tuple(unit.id for unit in units))
     notes += end_lost_attempts(paths.root)
     environment = own_environment(os.environ)
-    units = resolved.units
     memory_bytes = sampler.memory_bytes()
-    dispatcher = make_dispatcher(spec, units, memory_bytes, share)
-    loop = Loop(spec, paths, identity, units, dispatcher, environment)
+    dispatcher = make_dispatcher(spec, units, memory_bytes, share, past)
+    loop = Loop(spec, paths, identity, units, dispatcher, environment, past)
     gc.collect()
     gc.freeze()  # what is here now stays: the collector need not look at it again while workers wait
     loop.run(notes, sampler.cores(), memory_bytes, len(share.members) if share else 1)
@@ -71,16 +85,21 @@ def run(run_dir: str) -> int:
 
 
 def make_dispatcher(
-    spec: Spec, resolved: Sequence[Unit], memory_bytes: int, share: Optional[Share] = None
+    spec: Spec,
+    resolved: Sequence[Unit],
+    memory_bytes: int,
+    share: Optional[Share] = None,
+    past: Optional[Past] = None,
 ) -> Dispatcher:
     """Return the dispatcher for a spec and its units, on a host with so much memory (0: unknown).
 
-    `share`: what is known of the run's hosts, None where this one has all units.
+    `share`: what is known of the run's hosts, None where this one has all units. `past`: what is behind a run that is
+    resumed.
     """
     limits = spec.limits
     units = tuple(unit.id for unit in resolved)
     history = {unit: spec.history[unit] for unit in units if unit in spec.history}
-    knowledge = Knowledge(history, limits, spec.speed)
+    knowledge = past.knowledge if past else Knowledge(history, limits, spec.speed)
     reserve_bytes = limits.memory_reserve_bytes
     if reserve_bytes is None:
         reserve_bytes = default_reserve_bytes(memory_bytes)
@@ -92,21 +111,29 @@ def make_dispatcher(
         fail_fast=spec.fail_fast,
         exhausted="once" if spec.once else "passes",
     )
-    scheduler = make_scheduler(spec, units, knowledge, share)
+    scheduler = make_scheduler(spec, units, knowledge, share, past)
     memory = Memory(knowledge, reserve_bytes, limits.memory_limit_bytes)
     batch_s = spec.units.batch_s if isinstance(spec.units, LibtestUnits) else 0.0
     batcher = Batcher(knowledge, batch_s, {unit.id: unit.binary.id for unit in resolved if unit.binary})
-    return Dispatcher(config, scheduler, knowledge, memory, batcher)
+    dispatcher = Dispatcher(config, scheduler, knowledge, memory, batcher)
+    if past:
+        dispatcher.go_on(past.attempts, past.slots, past.tally)
+    return dispatcher
 
 
-def make_scheduler(spec: Spec, units: Sequence[str], knowledge: Knowledge, share: Optional[Share]) -> Scheduler:
+def make_scheduler(
+    spec: Spec, units: Sequence[str], knowledge: Knowledge, share: Optional[Share], past: Optional[Past] = None
+) -> Scheduler:
     """Return what hands out the units: of several hosts, each begins with its share of them."""
     passes = 1 if spec.once else spec.passes
+    progress = past.progress if past else Progress()
     if share is None:
-        return PassScheduler(units, spec.seed, knowledge, passes)
+        return PassScheduler(units, spec.seed, knowledge, passes, progress=progress)
     # By what was sent to all hosts, never by what this one has learned: they must come to the same answer.
-    shard = shard_of(units, share, spec.history, spec.limits)
-    return PassScheduler(units, spec.seed, knowledge, passes, shard=shard, salt=share.host)
+    dealt = shard_of(past.started.units if past else units, share, spec.history, spec.limits)
+    there = frozenset(units)
+    shard = [unit for unit in dealt if unit in there]
+    return PassScheduler(units, spec.seed, knowledge, passes, shard=shard, salt=share.host, progress=progress)
 
 
 def _too_long(spec: Spec, units: Sequence[str]) -> Tuple[str, ...]:

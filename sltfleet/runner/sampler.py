@@ -100,7 +100,9 @@ def memory_bytes() -> int:
 class Sampler:
     """Takes samples; the CPU's is the mean since the one before."""
 
-    def __init__(self) -> None:
+    def __init__(self, runner_cpu_s: float = 0.0) -> None:
+        """`runner_cpu_s`: what earlier runners of the same run have used."""
+        self._runner_cpu_s = runner_cpu_s
         self._before: Optional[CpuTimes] = parse_cpu_times(read_text("/proc/stat"))
         self._page_bytes = os.sysconf("SC_PAGE_SIZE")
 
@@ -117,7 +119,7 @@ class Sampler:
             cpu_percent=round(100.0 * max(0, times.busy - before.busy) / span, 2) if span > 0 else 0.0,
             memory_available_bytes=available,
             runner_rss_bytes=int(statm[1]) * self._page_bytes if len(statm) > 1 else 0,
-            runner_cpu_s=round(time.process_time(), 4),
+            runner_cpu_s=round(self._runner_cpu_s + time.process_time(), 4),
         )
 
 

@@ -88,11 +88,10 @@ Busy = (Running, Ending, Killed)
 
 @dataclass
 class Slot:
-    """A worker: what it does, and what it has done."""
+    """A worker: what it does, and what it has done since the run's clock began."""
 
     worker: int
     state: SlotState = field(default_factory=Idle)
-    started_s: float = 0.0
     attempts: int = 0
     #: Of finished attempts, clipped to the budget.
     busy_s: float = 0.0

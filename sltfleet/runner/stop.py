@@ -5,7 +5,7 @@ Only a process whose identity matches is ever signalled; attempts of a runner th
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import select
 import signal
@@ -15,9 +15,10 @@ from typing import List, Optional, Tuple
 from sltfleet.runner import linux
 from sltfleet.runner.files import tail
 from sltfleet.runner.paths import RunPaths
-from sltfleet.runner.processes import is_alive, marked, marked_runs
+from sltfleet.runner.processes import boot_id, is_alive, left_of, marked_runs
+from sltfleet.runner.statefile import said_goodbye
 from sltfleet.wire.handshake import Stopped
-from sltfleet.wire.state import FINISHED, Identity, identity_from_line, state_from_json
+from sltfleet.wire.state import Identity, identity_from_line
 
 #: So long attempts that were sent SIGKILL may take to go.
 KILL_LIMIT_S = 5.0
@@ -46,6 +47,8 @@ class _Process:
     def send(self, number: int) -> None:
         sender = getattr(signal, "pidfd_send_signal", None)
         try:
+            if not self.alive:
+                return
             if self._pidfd is not None and sender is not None:
                 sender(self._pidfd, number)
             elif is_alive(self._identity):
@@ -81,6 +84,7 @@ def _end_runner(identity: Identity, timeout_s: float) -> bool:
         if not process.alive:
             return False
         process.send(signal.SIGTERM)
+        process.send(signal.SIGCONT)  # one that was stopped must go on to say goodbye
         if not process.wait(timeout_s):
             process.send(signal.SIGKILL)
             process.wait(KILL_LIMIT_S)
@@ -97,35 +101,28 @@ def end_lost_attempts(run_dir: str) -> Tuple[str, ...]:
     """
     notes: Tuple[str, ...] = ()
     for other in sorted(marked_runs() - {run_dir}):
-        if os.path.dirname(other) == os.path.dirname(run_dir) and not _said_goodbye(RunPaths(other)):
+        if os.path.dirname(other) == os.path.dirname(run_dir) and not said_goodbye(RunPaths(other)):
             left = end_attempts(other)
             stuck = f"; these do not die: {', '.join(map(str, left))}" if left else ""
             notes += (f"attempts of run {os.path.basename(other)}, whose runner was lost, were ended{stuck}",)
     return notes
 
 
-def _said_goodbye(paths: RunPaths) -> bool:
-    try:
-        with open(paths.state, "rb") as file:
-            return state_from_json(json.loads(file.read())).phase == FINISHED
-    except (OSError, ValueError):
-        return False
-
-
 def end_attempts(run_dir: str) -> List[int]:
-    """SIGKILL whatever bears the mark of the run in that folder. Returns what could not be ended in time."""
+    """SIGKILL whatever belongs to an attempt of the run in that folder. Returns what could not be ended in time."""
+    boot = boot_id()
     deadline: Optional[float] = None
     while True:
-        left = marked(run_dir)
+        left = left_of(run_dir)
         if not left:
             return []
         if deadline is None:
             deadline = time.monotonic() + KILL_LIMIT_S
         elif time.monotonic() > deadline:
-            return left
-        for pid in left:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                continue
+            return [stat.pid for stat in left]
+        for stat in left:
+            process = _Process(Identity(boot, stat.pid, stat.start_ticks))
+            with contextlib.suppress(PermissionError):  # it changed its user: told as one that is left
+                process.send(signal.SIGKILL)
+            process.close()
         time.sleep(_POLL_S)

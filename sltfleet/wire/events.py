@@ -1,6 +1,7 @@
 """What a runner writes into its journal, one JSON object per line, only ever appended.
 
-Every event has `t`: seconds on the host's monotonic clock since the run started. Wall-clock time stands in `RunStarted`
+Every event has `t`: seconds on the run's clock, the host's monotonic one since the run started; it stands still from
+the last thing known of a lost runner until the run is resumed. Wall-clock time stands in `RunStarted` and `RunResumed`
 only, so that a clock that jumps changes no duration. Seconds are floats, sizes are bytes.
 """
 
@@ -80,8 +81,23 @@ class RunStarted:
 
 
 @dataclass(frozen=True)
+class RunResumed:
+    """Another runner goes on with the run, at the last time that was known; the ends of what was lost with the one
+    before follow, as `cut`.
+
+    It may stand behind a `run-finished`: that of a runner which was stopped, or had failed itself.
+    """
+
+    kind: ClassVar[str] = "run-resumed"
+    t: float
+    #: Seconds since the epoch, on the host's clock.
+    wall_s: float
+    identity: Identity
+
+
+@dataclass(frozen=True)
 class WorkerStarted:
-    """A worker's slot came to life."""
+    """A worker's slot came to life, or to life again in a run that was resumed."""
 
     kind: ClassVar[str] = "worker-started"
     t: float
@@ -106,7 +122,8 @@ class AttemptStarted:
 class AttemptFinished:
     """An attempt is over, its process reaped and its process group gone.
 
-    `t` is its end; it started at `t - duration_s`. Exactly one of `exit_code` and `signal` is set, none for `infra`.
+    `t` is its end; it started at `t - duration_s`. Exactly one of `exit_code` and `signal` is set, none for `infra` and
+    for one whose end no runner saw.
     `passed` and `failed` are the cases; for an attempt that the runner cut they are empty.
     """
 
@@ -181,7 +198,10 @@ class Note:
 
 @dataclass(frozen=True)
 class RunFinished:
-    """Always the last line of a journal whose runner said goodbye. Reasons: `sltfleet.wire.state.REASONS`."""
+    """Always the last line of a journal whose runner said goodbye, until the run is resumed.
+
+    Reasons: `sltfleet.wire.state.REASONS`. The numbers are those of the whole run.
+    """
 
     kind: ClassVar[str] = "run-finished"
     t: float
@@ -193,6 +213,7 @@ class RunFinished:
 
 Event = Union[
     RunStarted,
+    RunResumed,
     WorkerStarted,
     AttemptStarted,
     AttemptFinished,
@@ -205,6 +226,7 @@ Event = Union[
 
 EVENT_CLASSES = (
     RunStarted,
+    RunResumed,
     WorkerStarted,
     AttemptStarted,
     AttemptFinished,

@@ -42,6 +42,10 @@ class Launched:
     python: str
     #: How many units of the first pass are this host's, None for all.
     share_units: Optional[int] = None
+    #: How far the run's clock is: not at its beginning where it was resumed.
+    elapsed_s: float = 0.0
+    #: The run before this one, where its runner was lost.
+    lost_run_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class Refused:
     """The runner was not started. `message` says what, `fix` what to do next.
 
     `problem` is one word. no-units: nothing matches. active: another run is active here. spec: it cannot be read. tree:
-    the snapshot or the binary cannot be made. start: the runner did not come up.
+    the snapshot or the binary cannot be made. start: the runner did not come up. finished: the run came to its own end,
+    and is not resumed.
     """
 
     kind: ClassVar[str] = "refused"

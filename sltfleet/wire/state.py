@@ -24,6 +24,9 @@ PHASES = (RUNNING, STOPPING, FINISHED)
 #: `error`.
 REASONS = ("budget", "passes", "once", "stopped", "fail-fast", "error")
 
+#: The reasons after which a run may be resumed: it did not get to its own end.
+RESUMABLE_REASONS = ("stopped", "error")
+
 #: Numbers of so few digits, and no others: `int` would also take a sign, and refuse what only looks like a digit.
 _IDENTITY_LINE = re.compile(r"(\S+)\s+([0-9]{1,10})\s+([0-9]{1,18})")
 
@@ -63,7 +66,7 @@ class State:
     phase: str
     #: One of REASONS once the phase is no longer `running`.
     reason: Optional[str]
-    #: Seconds since the epoch on the host's clock when the run started, and when this was written.
+    #: Seconds since the epoch on the host's clock when the run started (not: was resumed), and when this was written.
     started_wall_s: float
     written_wall_s: float
     elapsed_s: float

@@ -7,6 +7,7 @@ commands print.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,7 +66,7 @@ class Campaign:
 
     def state(self, host: str) -> State:
         """The newest run's state file."""
-        return state_from_json((self.run_dir(host) / "state.json").read_bytes())
+        return state_from_json(json.loads((self.run_dir(host) / "state.json").read_bytes()))
 
     def kill_runner(self, host: str) -> int:
         """SIGKILL the newest run's runner, and return its pid."""

@@ -13,6 +13,7 @@ from sltfleet.wire.events import (
     Output,
     PassFinished,
     RunFinished,
+    RunResumed,
     RunStarted,
     Rusage,
     Sample,
@@ -133,6 +134,14 @@ class JournalBuilder:
     def leave(self, worker: int, at_s: float, reason: str = "budget") -> JournalBuilder:
         """Add that a worker leaves."""
         self.events.append(WorkerStopped(at_s, worker, at_s, at_s, 1, reason))
+        return self
+
+    def resume(self, at_s: float) -> JournalBuilder:
+        """Add that another runner goes on, and has all workers come to life again."""
+        started = self.events[0]
+        assert isinstance(started, RunStarted)
+        self.events.append(RunResumed(at_s, started.wall_s + 1000.0, Identity("boot", 43, 4712)))
+        self.events += [WorkerStarted(t=at_s, worker=worker) for worker in range(started.workers)]
         return self
 
     def finish(self, at_s: float, reason: str = "budget") -> JournalBuilder:

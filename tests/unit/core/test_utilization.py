@@ -31,6 +31,21 @@ def test_a_run_that_goes_on_is_measured_by_the_elapsed_time_and_says_so() -> Non
     assert found.busy_s == pytest.approx(20 + 20)
 
 
+def test_a_run_that_was_resumed_is_one_run_and_the_time_in_between_is_none_of_it() -> None:
+    journal = JournalBuilder(workers=1, budget_s=100).attempt(0, "a.test", 0, 20).attempt(0, "b.test", 20, 30, "cut")
+    journal.leave(0, 30, "stopped").finish(30, "stopped").resume(30)
+    assert numbers(journal).reason is None
+    found = numbers(journal.attempt(0, "b.test", 30, 100).leave(0, 100).finish(100))
+    assert (found.basis, found.reason, found.busy_s, found.occupancy, found.problems) == (
+        "budget",
+        "budget",
+        100,
+        1,
+        (),
+    )
+    assert found.per_worker[0].lifetime_s == 100
+
+
 @pytest.mark.parametrize("reason", ["stopped", "fail-fast", "passes"])
 def test_a_run_that_was_not_to_use_its_budget_up_is_measured_by_the_elapsed_time(reason: str) -> None:
     found = numbers(JournalBuilder(workers=1).attempt(0, "a.test", 0, 20).finish(20, reason))

@@ -176,7 +176,8 @@ class TestProblems:
     def test_each_is_told_with_its_host_and_what_to_do(self) -> None:
         assert [plain(line) for line in problem_lines(FLEET)] == [
             "lost: the runner is gone and never said goodbye",
-            "  next: `sltfleet fetch` brings what was finished; `sltfleet logs --runner` shows the runner's last words",
+            "  next: `sltfleet resume` goes on with the rest of the budget; `sltfleet fetch` brings what was finished; "
+            "`sltfleet logs --runner` shows the runner's last words",
             "away: cannot connect: timed out",
             "never: cannot connect",
             "  next: is it on?",

@@ -13,6 +13,7 @@ from sltfleet.core.timeline import timeline_of
 from sltfleet.results import database, journal
 from sltfleet.results.queries import run_report, timeline
 from sltfleet.results.store import Store
+from sltfleet.wire.events import AttemptFinished
 from tests.support.journals import LATER_RUN_ID, RUN_ID, JournalBuilder
 
 
@@ -80,6 +81,24 @@ def test_the_timeline_of_a_run_that_goes_on_is_that_of_its_journal(store: Store,
     store.import_journal(RUN_ID, "alpha", going.write(paths))
     (host_id,) = store.connection.execute("SELECT id FROM hosts").fetchone()
     assert timeline(store, host_id) == timeline_of(going.events)
+
+
+def test_a_run_that_was_fetched_and_then_resumed_goes_on_in_the_database(store: Store, paths: LocalPaths) -> None:
+    journal = busy_journal()
+    lost = journal.start(0, "a.test", 35, pass_number=2)
+    path = journal.write(paths)
+    path.write_bytes(journal.data + b'{"kind":"attempt-fini')
+    store.import_journal(RUN_ID, "alpha", path)
+    journal.resume(40)
+    cut = AttemptFinished(40, lost, "a.test", 0, 2, 7, "cut", 5.0, message="the runner was lost")
+    journal.events.append(cut)
+    imported = store.import_journal(RUN_ID, "alpha", journal.attempt(1, "b.test", 41, 45, pass_number=2).write(paths))
+    assert (imported.events, imported.damage) == (1 + 2 + 1 + 2, "")
+    (host_id,) = store.connection.execute("SELECT id FROM hosts").fetchone()
+    found = timeline(store, host_id)
+    assert found == timeline_of(journal.events)
+    assert (found.reason, found.unfinished) == (None, [])
+    assert run_report(store, RUN_ID).hosts[0].notes == ("resumed after 40.0s: its runner was gone",)
 
 
 def test_a_rebuilt_database_is_the_same(store: Store, paths: LocalPaths) -> None:

@@ -13,6 +13,7 @@ from sltfleet.runner import sampler
 from sltfleet.runner.processes import (
     Mark,
     ProcessStat,
+    belonging,
     children,
     is_alive,
     own_identity,
@@ -111,6 +112,21 @@ def test_a_zombie_is_not_alive() -> None:
     assert child.pid in children()
     child.wait()
     assert read_stat(child.pid) is None
+
+
+def test_what_wiped_its_mark_is_known_by_the_group_that_an_attempt_leads() -> None:
+    def process(pid: int, group: int) -> ProcessStat:
+        return ProcessStat(pid, "S", 1, group, 100)
+
+    leader, wiped = process(10, 10), process(11, 10)
+    assert belonging([leader, wiped, process(20, 20)], {10}) == [leader, wiped]
+    orphan, beside = process(31, 30), process(32, 30)
+    assert belonging([orphan, beside], {31}) == [orphan, beside]
+
+
+def test_a_shell_from_which_a_person_started_something_marked_is_a_stranger() -> None:
+    shell, started = ProcessStat(40, "S", 1, 40, 100), ProcessStat(41, "R", 40, 40, 200)
+    assert belonging([shell, started], {41}) == [started]
 
 
 def test_a_mark_names_folder_and_attempt() -> None:

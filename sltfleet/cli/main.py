@@ -14,7 +14,7 @@ import sys
 import click
 
 from sltfleet import __version__
-from sltfleet.cli.interrupt import next_after, raise_on_signals
+from sltfleet.cli.interrupt import forget_interruption, next_after, raise_on_signals
 from sltfleet.core.errors import ExitCode, FleetError
 
 PROGRAM = "sltfleet"
@@ -95,7 +95,9 @@ def cli() -> None:
 def main() -> None:
     """Run the command line, and exit with one of `core.errors.ExitCode`."""
     raise_on_signals()
-    sys.exit(run(sys.argv[1:]))
+    exit_code = run(sys.argv[1:])
+    forget_interruption()
+    sys.exit(exit_code)
 
 
 def run(argv: list[str]) -> int:

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +52,25 @@ def test_an_ignored_signal_stays_ignored() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_something_to_type_next(command: str) -> None:
     assert "`sltfleet " in next_after([command, "--host", "alpha"])
+
+
+CAUGHT = """\
+import sys
+from sltfleet.cli.interrupt import forget_interruption
+try:
+    exec("raise KeyboardInterrupt")
+except KeyboardInterrupt:
+    pass
+{forget}
+sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize(("forget", "code"), [("forget_interruption()", 130), ("", -signal.SIGINT)])
+def test_an_interruption_while_code_is_being_made_does_not_change_the_exit_code(
+    tmp_path: Path, forget: str, code: int
+) -> None:
+    (tmp_path / "caught.py").write_text(CAUGHT.format(forget=forget))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run([sys.executable, "-m", "caught"], env=environment, check=False)
+    assert done.returncode == code

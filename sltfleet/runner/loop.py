@@ -54,7 +54,8 @@ from sltfleet.wire.state import Identity
 from sltfleet.wire.template import TemplateError
 
 #: What the loop waits for. SIGHUP is ignored: a runner outlives the connection that started it.
-SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGCHLD, *STOP_SIGNALS)
 
 SAMPLE_EVERY_S = 1.0
 STATE_EVERY_S = 1.0
@@ -144,7 +145,8 @@ class Loop:
         wait_s = 0.0 if self._more_to_reap else max(0.0, self._next_wake() - self._now())
         received = signal.sigtimedwait(SIGNALS, wait_s)
         self._reap()
-        if received is not None and received.si_signo != signal.SIGCHLD:
+        # Named, since a runner that was itself stopped and continued gets an empty answer that is not None (CPython).
+        if received is not None and received.si_signo in STOP_SIGNALS:
             self._handle(StopRequested(), self._now())
         now = self._now()
         deadline = self._dispatcher.next_deadline()

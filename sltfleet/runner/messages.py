@@ -1,8 +1,8 @@
 """What the dispatcher is told and what it asks for, as values.
 
 The shell turns what happens on the host into events, hands them to `Dispatcher.handle`, and does what the returned
-actions say. Spawns, signals and what is abandoned are done at once, in order; everything else may wait until the workers are busy again.
-Times are seconds on the run's clock, which starts at 0 when the first worker starts.
+actions say. Spawns, signals and what is abandoned are done at once, in order; everything else may wait until the
+workers are busy again. Times are seconds on the run's clock, which starts at 0 when the first worker starts.
 """
 
 from __future__ import annotations

@@ -45,9 +45,7 @@ def freezer() -> Iterator[Path]:
     try:
         folder.mkdir()
     except OSError as error:
-        pytest.skip(
-            f"no process can be put into uninterruptible sleep here: it takes root and the freezer of cgroup v1 ({error})"
-        )
+        pytest.skip(f"uninterruptible sleep takes root and the freezer of cgroup v1: {error}")
     try:
         yield folder
     finally:

@@ -138,7 +138,7 @@ def check_root(paths: HostPaths) -> None:
             "the project has no folder on this host", "`root` is empty", "leave `root` out, or name a folder"
         )
     begins_well = root == "~" or root.startswith(("~/", "/"))
-    if not begins_well or root.strip("/") == "" or ".." in root.split("/") or "\n" in root or "\0" in root:
+    if not begins_well or root.strip("/.") == "" or ".." in root.split("/") or "\n" in root or "\0" in root:
         raise RefusedError(
             f"{root!r} is no folder for projects",
             "a root begins with `/` or `~/`, has no `..` in it, and is not `/` itself",

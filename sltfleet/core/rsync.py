@@ -191,7 +191,7 @@ class RsyncReader:
         numbers = self._numbers
         crossed = numbers["sent"] + numbers["received"]
         return Stats(
-            files=numbers["entries"] - self._folders,
+            files=max(0, numbers["entries"] - self._folders),  # a host may claim more folders than entries
             total_bytes=numbers["total"],
             transferred=numbers["transferred"],
             sent_bytes=numbers["sent"],

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sltfleet.core.paths import LocalPaths
-from sltfleet.results.journal import read_journal
+from sltfleet.results.journal import read_pieces
 from sltfleet.results.store import Store
 from sltfleet.wire.events import AttemptFinished
 from tests.faults.campaign import campaign
@@ -70,14 +70,15 @@ def test_a_journal_corrupt_at_any_byte_keeps_every_event_before_it(
     for at in range(len(data)):
         damaged = corrupt(data, at)
         journal.write_bytes(damaged)
-        read = read_journal(journal)
+        pieces = list(read_pieces(journal))
+        events, damage = [event for piece in pieces for event in piece.events], pieces[-1].damage
         before = data[:at].count(b"\n")
         # Never less than what stands before, never an event that the runner did not write.
-        assert list(read.events[:before]) == builder.events[:before], at
-        assert list(read.events) == builder.events[: len(read.events)], at
-        if len(read.events) < len(builder.events) and damaged.endswith(b"\n"):
-            assert read.damage is not None, at
-            assert read.damage.offset == len(b"".join(data.splitlines(keepends=True)[: len(read.events)])), at
+        assert events[:before] == builder.events[:before], at
+        assert events == builder.events[: len(events)], at
+        if len(events) < len(builder.events) and damaged.endswith(b"\n"):
+            assert damage is not None, at
+            assert damage.offset == len(b"".join(data.splitlines(keepends=True)[: len(events)])), at
 
 
 def test_a_person_fetches_a_torn_and_a_corrupt_journal_and_is_told_what_is_missing(odd_path: Path) -> None:

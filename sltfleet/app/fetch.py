@@ -76,7 +76,10 @@ HostFetch = FetchedRun | NothingThere
 
 @dataclass(frozen=True)
 class FetchResult:
-    """The run that was fetched (None: none from any host), each host's part in it, and what was new in the journals."""
+    """What came of it: each host's part, and what was new in the journals that can be read.
+
+    `run_id` is the newest run among those, None where there is none.
+    """
 
     run_id: str | None
     hosts: HostResults[HostFetch]
@@ -125,7 +128,7 @@ def _conclude(
             fix="start one with `sltfleet run`" if run_id is None else "`sltfleet status` names the newest run",
         )
     imported = _import(store, fetched, hosts, listener)
-    newest = max((part.run_id for part in fetched.values()), default=None)
+    newest = max((fetched[host].run_id for host in imported), default=None)
     if newest is not None:
         _tell_of_the_rest(newest, fetched, hosts, load_run(paths, newest), listener)
     return FetchResult(newest, hosts, imported)
@@ -234,11 +237,14 @@ def _import(
     imported: dict[str, Imported] = {}
     for host, part in fetched.items():
         try:
-            imported[host] = store.import_journal(part.run_id, host, part.folder / JOURNAL_NAME)
+            found = store.import_journal(part.run_id, host, part.folder / JOURNAL_NAME)
+            if not found.readable:
+                raise RunError(f"run {part.run_id} cannot be read", found.damage)
         except FleetError as error:
             error.host = host
             hosts.errors[host] = error
             continue
-        if imported[host].damage:
-            listener(Warned(host, imported[host].damage, "what stands before is in the tables"))
+        imported[host] = found
+        if found.damage:
+            listener(Warned(host, found.damage, "what stands before is in the tables"))
     return imported

@@ -13,10 +13,11 @@ from queue import SimpleQueue
 
 from sltfleet.app.fleet import Fleet, Host
 from sltfleet.core.backoff import POLL_INTERVAL_S, wait_s
-from sltfleet.core.errors import FleetError
+from sltfleet.core.errors import FleetError, RunError
 from sltfleet.core.following import drop_torn_start, follow_script, parse_followed, read_events, whole_lines
 from sltfleet.core.polling import SETTLED
 from sltfleet.wire.events import Event
+from sltfleet.wire.format import FormatError, check_format
 
 #: How much of the end is shown at first.
 TAIL_BYTES = 64 * 1024
@@ -49,7 +50,10 @@ class LogReader:
         self._offset: int | None = None
 
     def read(self) -> list[LogLine]:
-        """Return the lines that are new since the last call. Raises HostError."""
+        """Return the lines that are new since the last call.
+
+        Raises HostError, and RunError for a run of another version.
+        """
         asked = -TAIL_BYTES if self._offset is None else self._offset
         script = follow_script(self.host.paths, self.run_id, self._name, asked)
         piece = parse_followed(self.host.transport.run(script, timeout_s=_READ_TIMEOUT_S).stdout)
@@ -57,6 +61,8 @@ class LogReader:
         if piece is None:
             return []
         self.found = True
+        if piece.format is not None:
+            _check_format(self.host.name, piece.run_id, piece.format)
         if self._offset is None:
             piece = drop_torn_start(piece)
         self.run_id = piece.run_id
@@ -64,6 +70,13 @@ class LogReader:
         if self._name == "runner.log":
             return [LogLine(self.host.name, text=line.decode("utf-8", "replace")) for line in lines]
         return [LogLine(self.host.name, event=event) for event in read_events(lines)]
+
+
+def _check_format(host: str, run_id: str, found: int) -> None:
+    try:
+        check_format(found, f"the journal of run {run_id}")
+    except FormatError as error:
+        raise RunError("the run cannot be read", str(error), host=host) from error
 
 
 @dataclass(frozen=True)
@@ -111,7 +124,7 @@ def read_logs(
                 if not failures:
                     arrivals.put(_Arrival(reader.host.name, error=error))
                 failures += 1
-                if not follow:
+                if not follow or isinstance(error, RunError):
                     return
             else:
                 failures = 0

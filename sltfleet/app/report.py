@@ -23,11 +23,16 @@ def gather_report(paths: LocalPaths, run_text: str | None = None, only_hosts: Se
     with Store.open(paths) as store:
         if run_text is None:
             fetched = store.run_ids()
-            if not fetched:
+            newest = fetched[-1] if fetched else resolve_run(paths, None)
+            if newest is None:
                 raise RunError("no run has been fetched yet", fix="`sltfleet fetch`")
-            run_id = fetched[-1]
+            run_id = newest
         else:
             run_id = resolve_run(paths, run_text) or run_text
         # What lies there and is not imported yet: a fetch that was interrupted, or journals that a person put there.
-        store.import_run(paths, run_id)
+        imported = store.import_run(paths, run_id)
+        if imported and not any(found.readable for found in imported.values()):
+            raise RunError(
+                f"run {run_id} cannot be read", "; ".join(sorted({found.damage for found in imported.values()}))
+            )
         return run_report(store, run_id, only_hosts)

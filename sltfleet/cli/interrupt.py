@@ -54,7 +54,7 @@ def forget_interruption() -> None:
     """Let the process end with the exit code that it was given, also where the signal came during an import.
 
     CPython notes a KeyboardInterrupt that leaves code which `exec` was given as text, as dataclasses and named tuples
-    are made, and `python -m` ends by SIGINT then, even where the exception was caught; the next such code makes it forget
-    (Python/pythonrun.c, `run_eval_code_obj`).
+    are made, and `python -m` ends by SIGINT then, even where the exception was caught; the next such code makes it
+    forget (Python/pythonrun.c, `run_eval_code_obj`).
     """
     exec("")

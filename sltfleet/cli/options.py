@@ -37,10 +37,15 @@ class FleetOptions:
         self.verbose = verbose
 
     def load(self) -> LoadedConfig:
-        """Return fleet.yaml. Raises ConfigError."""
+        """Return fleet.yaml, whose secrets are not shown from now on. Raises ConfigError."""
+        from sltfleet.config.environments import environments
         from sltfleet.config.load import load_config
+        from sltfleet.core.secret import secret_values
+        from sltfleet.report.sanitize import hide_secrets
 
-        return load_config(self.fleet, ssh_config=self.ssh_config, environ=os.environ, cwd=Path.cwd())
+        loaded = load_config(self.fleet, ssh_config=self.ssh_config, environ=os.environ, cwd=Path.cwd())
+        hide_secrets(secret_values(environments(loaded.config)))
+        return loaded
 
     def named_hosts(self, loaded: LoadedConfig) -> tuple[str, ...]:
         """Return the hosts that `--host` and `--tag` choose, none where neither was typed. Raises UsageError."""

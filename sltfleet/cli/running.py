@@ -70,7 +70,7 @@ def watch_run(fleet: Fleet, run_id: str | None, title: str, hosts: tuple[Host, .
 
 def conclude(statuses: list[HostStatus] | None, run_id: str, output_format: str = TABLE) -> int:
     """Print how a watched run ended, or how to come back to it, and return the exit code."""
-    from sltfleet.core.polling import IDLE, LOST, UNREACHABLE
+    from sltfleet.core.polling import IDLE, LOST, UNREACHABLE, UNREADABLE
     from sltfleet.report.status_tables import bad_attempts, problem_lines, status_json, status_table
     from sltfleet.report.terminal import say, say_json, tell
 
@@ -85,7 +85,7 @@ def conclude(statuses: list[HostStatus] | None, run_id: str, output_format: str 
     for line in problem_lines(statuses):
         tell(line)
     tell("`sltfleet fetch` brings journals, logs and artifacts here, and shows the tables")
-    if any(status.condition in (LOST, UNREACHABLE, IDLE) for status in statuses):
+    if any(status.condition in (LOST, UNREACHABLE, UNREADABLE, IDLE) for status in statuses):
         return ExitCode.HOST
     if any(status.state is not None and status.state.reason == "error" for status in statuses):
         return ExitCode.RUN

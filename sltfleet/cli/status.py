@@ -18,13 +18,14 @@ from sltfleet.core.errors import ExitCode, UsageError
 def command(options: FleetOptions, watch: bool, run_text: str | None, output_format: str) -> int:
     """Show what every host is doing: one round trip per host, at any time, from any terminal.
 
-    States: running, finished, stopped, lost (the runner is gone and never said goodbye), stalled, unreachable, idle.
-    With -v also what each worker is at. Exit code 3 when a host is unreachable or its runner is lost.
+    States: running, finished, stopped, lost (the runner is gone and never said goodbye), stalled, unreachable,
+    unreadable (another version of sltfleet ran it), idle. With -v also what each worker is at. Exit code 3 when a host
+    is unreachable, its runner is lost, or its run is unreadable.
     """
     from sltfleet.app.runs import resolve_run
     from sltfleet.app.status import fleet_status
     from sltfleet.cli.running import watch_run
-    from sltfleet.core.polling import LOST, UNREACHABLE
+    from sltfleet.core.polling import LOST, UNREACHABLE, UNREADABLE
     from sltfleet.report.sanitize import visible
     from sltfleet.report.status_tables import problem_lines, status_json, status_table, worker_table
     from sltfleet.report.terminal import say, say_json, tell
@@ -47,4 +48,5 @@ def command(options: FleetOptions, watch: bool, run_text: str | None, output_for
                 say(f"\n{visible(status.host)}: run {status.run_id}, suite {suite}\n{worker_table(status)}")
         for line in problem_lines(statuses):
             tell(line)
-    return ExitCode.HOST if any(status.condition in (UNREACHABLE, LOST) for status in statuses) else ExitCode.OK
+    bad = (UNREACHABLE, UNREADABLE, LOST)
+    return ExitCode.HOST if any(status.condition in bad for status in statuses) else ExitCode.OK

@@ -100,8 +100,16 @@ def read_size(value: object) -> object:
         raise FieldError(str(error)) from None
 
 
+def check_text(value: object) -> object:
+    """Return what a command line and a file's name can carry. Raises FieldError for a NUL or half a character."""
+    if isinstance(value, str) and any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
+        raise FieldError("has a NUL character, or one that is none", "no argument and no file's name can carry it")
+    return value
+
+
 def read_glob(value: object) -> object:
     """Return a glob that `sltfleet.wire.globs` understands. Raises FieldError."""
+    check_text(value)
     if isinstance(value, str):
         try:
             compile_glob(value)
@@ -115,7 +123,7 @@ def read_sync_pattern(value: object) -> object:
     if isinstance(value, str) and any(pattern.negated for pattern in parse_patterns(value)):
         hint = "write it in the other one of `include` and `exclude`, without the `!`"
         raise FieldError(f"{value!r} begins with `!`", hint)
-    return value
+    return check_text(value)
 
 
 def read_regex(value: object) -> object:
@@ -134,12 +142,12 @@ def read_regex(value: object) -> object:
 
 
 def read_env_value(value: object) -> object:
-    """Return the text of an environment variable; a number becomes the text that it is written as."""
+    """Return the text of an environment variable; a number is as it was written. Raises FieldError."""
     if isinstance(value, (SourceInt, SourceFloat)):
         return value.source
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
-    return value
+    return check_text(value)
 
 
 def read_template(value: object) -> object:

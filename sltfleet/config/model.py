@@ -26,6 +26,7 @@ from sltfleet.config.types import (
     Strict,
     SyncPattern,
     Template,
+    Text,
     UnitId,
     Word,
 )
@@ -83,7 +84,7 @@ class BuildConfig(Strict):
     """The unit tests of the programs (`--bins`), for `libtest` units."""
     workspace: bool = False
     """All packages of the workspace (`--workspace`), for `libtest` units."""
-    command: Items[str] = ()
+    command: Items[Text] = ()
     """The words of another command than cargo, run in the repo on each host; its files stay there."""
     output: InnerPath | None = None
     """The executable that `command` makes, relative to the repo: a run takes a copy, `{binary}`."""

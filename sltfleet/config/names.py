@@ -75,6 +75,8 @@ def check_root(text: str) -> str:
         raise FieldError(f"{text!r} is relative", "begin it with / or ~/")
     if ".." in text.split("/"):
         raise FieldError(f"{text!r} has a '..' in it", "write the folder that is meant")
+    if not text.strip("/."):
+        raise FieldError(f"{text!r} is the root folder", "name a folder below it")
     return text
 
 

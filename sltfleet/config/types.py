@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from sltfleet.config.fields import (
     DURATION_PATTERN,
     SIZE_PATTERN,
+    check_text,
     read_duration,
     read_env_value,
     read_glob,
@@ -51,6 +52,7 @@ Size = Annotated[
     BeforeValidator(read_size),
     Field(json_schema_extra={"type": ["integer", "string"], "minimum": 1, "pattern": SIZE_PATTERN}),
 ]
+Text = Annotated[str, BeforeValidator(check_text)]
 Glob = Annotated[str, BeforeValidator(read_glob)]
 SyncPattern = Annotated[str, BeforeValidator(read_sync_pattern)]
 Regex = Annotated[str, BeforeValidator(read_regex)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sltfleet.core.paths import HostPaths
 from sltfleet.core.runid import is_run_id
@@ -15,7 +15,7 @@ from sltfleet.wire.format import FormatError
 #: So much is read from a host at a time.
 CHUNK_BYTES = 1024 * 1024
 
-_OFFSET = re.compile(r"[0-9]{1,18}")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 _FOLLOW = (
     ROOT_PRELUDE
@@ -28,8 +28,12 @@ file=$root/runs/$run/$2
 [ -f "$file" ] || file=/dev/null
 size=$(wc -c <"$file") || exit 0
 from=$3
-if [ "$from" -lt 0 ]; then from=$((size + from)); [ "$from" -ge 0 ] || from=0; fi
-printf '%s %s\\n' "$run" "$from"
+format=
+if [ "$from" -lt 0 ]; then
+  from=$((size + from)); [ "$from" -ge 0 ] || from=0
+  format=$(head -n 1 "$file" | sed -n 's/.*"format": *\\([0-9]\\{1,9\\}\\)[^0-9].*/\\1/p')
+fi
+printf '%s %s %s\\n' "$run" "$from" "$format"
 tail -c "+$((from + 1))" "$file" | head -c "$4"
 """
 )
@@ -42,6 +46,8 @@ class Followed:
     run_id: str
     offset: int
     data: bytes
+    #: The format that a journal's first line names, where the piece was asked for from the end; None for what has none.
+    format: int | None = None
 
     @property
     def full(self) -> bool:
@@ -57,10 +63,12 @@ def follow_script(paths: HostPaths, run_id: str | None, name: str, offset: int) 
 def parse_followed(output: str) -> Followed | None:
     """Return the piece that a host sent, None where there is no such run. A file that is not there yet is empty."""
     head, newline, body = output.partition("\n")
-    run_id, _, offset = head.partition(" ")
-    if not newline or not is_run_id(run_id) or not _OFFSET.fullmatch(offset):
+    run_id, _, numbers = head.partition(" ")
+    offset, _, found = numbers.partition(" ")
+    if not newline or not is_run_id(run_id) or not _NUMBER.fullmatch(offset):
         return None
-    return Followed(run_id, int(offset), body.encode("utf-8", "surrogateescape"))
+    format_number = int(found) if _NUMBER.fullmatch(found) else None
+    return Followed(run_id, int(offset), body.encode("utf-8", "surrogateescape"), format_number)
 
 
 def whole_lines(piece: Followed) -> tuple[list[bytes], int]:
@@ -79,7 +87,7 @@ def drop_torn_start(piece: Followed) -> Followed:
     if piece.offset == 0:
         return piece
     start = piece.data.find(b"\n") + 1
-    return Followed(piece.run_id, piece.offset + start, piece.data[start:])
+    return replace(piece, offset=piece.offset + start, data=piece.data[start:])
 
 
 def read_events(lines: list[bytes]) -> list[Event]:

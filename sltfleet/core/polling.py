@@ -15,24 +15,25 @@ from sltfleet.core.paths import HostPaths
 from sltfleet.core.runid import is_run_id
 from sltfleet.core.shell import ROOT_PRELUDE, Script
 from sltfleet.wire.codec import DecodeError
-from sltfleet.wire.format import FormatError
+from sltfleet.wire.format import FormatError, FormatTooNew, FormatTooOld
 from sltfleet.wire.state import FINISHED, Identity, State, identity_from_line, state_from_json
 
 #: The words that `status` shows. running: alive and working. finished: its budget, its passes or an error ended it.
 #: stopped: a person did. lost: the runner is gone and never said goodbye. stalled: alive, but it writes no state any
-#: more. unreachable: the host did not answer. idle: no run here.
-RUNNING, DONE, STOPPED, LOST, STALLED, UNREACHABLE, IDLE = HOST_STATES = (
+#: more. unreachable: the host did not answer. unreadable: another version of sltfleet ran it. idle: no run here.
+RUNNING, DONE, STOPPED, LOST, STALLED, UNREACHABLE, UNREADABLE, IDLE = HOST_STATES = (
     "running",
     "finished",
     "stopped",
     "lost",
     "stalled",
     "unreachable",
+    "unreadable",
     "idle",
 )
 
 #: States in which a run will not change any more without a person.
-SETTLED = frozenset((DONE, STOPPED, LOST, IDLE))
+SETTLED = frozenset((DONE, STOPPED, LOST, UNREADABLE, IDLE))
 
 #: A runner writes its state once a second; one that is alive and has not for so long is stalled.
 STALLED_AFTER_S = 20.0
@@ -85,6 +86,8 @@ class PollAnswer:
     process: ProcessStat | None = None
     state: State | None = None
     problem: str = ""
+    #: Whether that problem is that the state is in another version's format.
+    foreign: bool = False
 
     @property
     def runner_alive(self) -> bool:
@@ -120,7 +123,7 @@ def parse_poll(output: str) -> PollAnswer:
         return PollAnswer()
     if not is_run_id(run_id):
         return PollAnswer(problem=f"the host names a run {run_id[:80]!r}, which is no run id")
-    state, problem = _read_state(body, run_id)
+    state, problem, foreign = _read_state(body, run_id)
     clock = fields.get("clock", "")
     return PollAnswer(
         run_id=run_id,
@@ -130,6 +133,7 @@ def parse_poll(output: str) -> PollAnswer:
         process=parse_stat(fields.get("stat", "")),
         state=state,
         problem=problem,
+        foreign=foreign,
     )
 
 
@@ -141,18 +145,18 @@ def parse_stat(line: str) -> ProcessStat | None:
     return ProcessStat(letter=fields[0], start_ticks=int(fields[19]))
 
 
-def _read_state(body: str, run_id: str) -> tuple[State | None, str]:
+def _read_state(body: str, run_id: str) -> tuple[State | None, str, bool]:
     if not body.strip():
-        return None, ""
+        return None, "", False
     try:
         state = state_from_json(json.loads(body))
     except (FormatError, DecodeError) as error:
-        return None, str(error)
+        return None, str(error), isinstance(error, (FormatTooOld, FormatTooNew))
     except (ValueError, RecursionError):
-        return None, "the runner's state file is not JSON"
+        return None, "the runner's state file is not JSON", False
     if state.run_id != run_id:
-        return None, f"the state file in run {run_id} is of another run"
-    return state, ""
+        return None, f"the state file in run {run_id} is of another run", False
+    return state, "", False
 
 
 def judge(answer: PollAnswer) -> str:
@@ -163,7 +167,7 @@ def judge(answer: PollAnswer) -> str:
     if state is not None and state.phase == FINISHED:
         return STOPPED if state.reason == "stopped" else DONE
     if not answer.runner_alive:
-        return LOST
+        return UNREADABLE if answer.foreign else LOST
     if state is not None and answer.clock_s - state.written_wall_s > STALLED_AFTER_S:
         return STALLED
     return RUNNING

@@ -33,13 +33,30 @@ _PROBLEMS = {
     78: ("`repo` in it is a link or no folder", "look at it: sltfleet never makes one of that kind"),
 }
 
+#: What was written before the host's clock was set back lies in the future, and cargo, which compares times, would take
+#: a file that is sent now for older than the last build. So everything there is moved into the past, by as much as it
+#: takes, each file by the same: what was newer than what stays so. Without python3 nothing can run there anyway.
+_MOVE_INTO_THE_PAST = """\
+import os, sys, time
+times = {}
+for top in sys.argv[1:]:
+    for folder, folders, names in os.walk(top):
+        for path in [folder, *(os.path.join(folder, name) for name in names)]:
+            times[path] = os.lstat(path).st_mtime_ns
+    if os.path.isfile(top):
+        times[top] = os.lstat(top).st_mtime_ns
+back_ns = max(times.values()) - time.time_ns() + 2 * 10**9
+for path, made_ns in times.items():
+    os.utime(path, ns=(made_ns - back_ns,) * 2, follow_symlinks=False)
+"""
+
 _BODY = (
     """\
 case $1 in "~"|"~/"*) [ -n "${HOME:-}" ] || exit 70 ;; esac
 """
     + ROOT_PRELUDE
     + """\
-project=$1; marker=$2; incomplete=$3; record=$4; mode=$5; origin=$6
+project=$1; marker=$2; incomplete=$3; record=$4; mode=$5; origin=$6; move=$7
 dir=$root/$project
 [ ! -L "$dir" ] || exit 71
 if [ -e "$dir" ]; then
@@ -76,7 +93,12 @@ if [ -f "$dir/$record" ]; then
 fi
 if command -v rsync >/dev/null 2>&1; then
   printf 'rsync %s\\n' "$(rsync --version 2>/dev/null | sed -n 1p)"
-  if [ "$mode" = sync ] && [ -z "$foreign" ]; then put_incomplete "$dir/$incomplete" || exit 79; fi
+  if [ "$mode" = sync ] && [ -z "$foreign" ]; then
+    put_incomplete "$dir/$incomplete" || exit 79
+    if [ -n "$(find "$dir/$record" "$dir/builds" -newer "$dir/$incomplete" -print 2>/dev/null)" ]; then
+      python3 -E -S -c "$move" "$dir/repo" "$dir/target" "$dir/builds" "$dir/$record" || exit 79
+    fi
+  fi
 fi
 printf 'free %s\\n' "$(stat -f -c '%a %S' . 2>/dev/null)"
 printf 'mount %s\\n' "$(df -P . 2>/dev/null | sed -n '2s/.*% *//p')"
@@ -116,7 +138,7 @@ def check_root(paths: HostPaths) -> None:
             "the project has no folder on this host", "`root` is empty", "leave `root` out, or name a folder"
         )
     begins_well = root == "~" or root.startswith(("~/", "/"))
-    if not begins_well or root.strip("/") == "" or ".." in root.split("/") or "\n" in root or "\0" in root:
+    if not begins_well or root.strip("/.") == "" or ".." in root.split("/") or "\n" in root or "\0" in root:
         raise RefusedError(
             f"{root!r} is no folder for projects",
             "a root begins with `/` or `~/`, has no `..` in it, and is not `/` itself",
@@ -139,7 +161,8 @@ def look_script(paths: HostPaths, origin: str) -> Script:
 
 def _script(paths: HostPaths, mode: str, incomplete: bytes, origin: str) -> Script:
     check_root(paths)
-    args = (paths.root, paths.project, MARKER_NAME, SYNC_INCOMPLETE_NAME, SYNC_RECORD_NAME, mode, origin)
+    names = (MARKER_NAME, SYNC_INCOMPLETE_NAME, SYNC_RECORD_NAME)
+    args = (paths.root, paths.project, *names, mode, origin, _MOVE_INTO_THE_PAST)
     marker = paths.project.encode("utf-8", "surrogateescape") + b"\n"
     return Script(_BODY, args, files=(("incomplete", incomplete), ("marker", marker)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sltfleet.core.errors import FleetError, HostError, RunError
 from sltfleet.core.launching import FIND_PYTHON, PUT_ARCHIVE, no_answer
 from sltfleet.core.paths import HostPaths
+from sltfleet.core.secret import HIDDEN, is_secret
 from sltfleet.core.shell import ROOT_PRELUDE, Script, command_line, join
 from sltfleet.wire.codec import DecodeError
 from sltfleet.wire.repro import Described, NotReproduced, ReproAnswer, ReproRequest, answer_of_line, request_to_text
@@ -58,6 +59,10 @@ def repro_failure(run_id: str, exit_code: int, stdout: str, stderr: str) -> Flee
 
 
 def shell_line(described: Described, ssh: tuple[str, ...] = ()) -> str:
-    """Return the line that runs the attempt by hand; `ssh` are the words that reach the host, none for this machine."""
-    line = command_line(described.folder, described.env, described.argv)
+    """Return the line that runs the attempt by hand; `ssh` are the words that reach the host, none for this machine.
+
+    Secrets are left for the person to fill in: such a line is copied into issues.
+    """
+    env = {name: HIDDEN if is_secret(name) else value for name, value in described.env.items()}
+    line = command_line(described.folder, env, described.argv)
     return join([*ssh, line]) if ssh else line

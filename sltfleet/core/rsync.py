@@ -41,9 +41,9 @@ def sync_argv(
         "--recursive",
         # Links are copied as links, and neither side follows one: a link out of the repo brings nothing along.
         "--links",
-        # What git records of a mode, and no more: a umask changes nothing, and what is read-only can be replaced.
+        # What git records of a mode, and nothing for others: no umask counts, and what is read-only can be replaced.
         "--perms",
-        "--chmod=D755,Fu=rwX,Fgo=rX",
+        "--chmod=D700,Fu=rwX,Fgo=",
         # Contents decide what is sent, and a file gets the host's own time when it is written: cargo compares times.
         "--checksum",
         "--no-times",
@@ -191,7 +191,7 @@ class RsyncReader:
         numbers = self._numbers
         crossed = numbers["sent"] + numbers["received"]
         return Stats(
-            files=numbers["entries"] - self._folders,
+            files=max(0, numbers["entries"] - self._folders),  # a host may claim more folders than entries
             total_bytes=numbers["total"],
             transferred=numbers["transferred"],
             sent_bytes=numbers["sent"],

@@ -4,11 +4,16 @@ visible.
 Escape sequences (CSI, OSC and the rest) begin with ESC or a C1 control; with those replaced the remainder is plain
 text. Bidi overrides, zero-width characters and lone surrogates are written as escapes. Letters, marks and symbols of
 any script stay. This is for eyes only: nothing reads the result back.
+
+Since all foreign text passes here, here is also where secrets of fleet.yaml are taken out of it.
 """
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
+
+from sltfleet.core.secret import mask
 
 #: Control, format, surrogate, private-use, unassigned; line and paragraph separators.
 _HIDDEN_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
@@ -17,6 +22,20 @@ _HIDDEN_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 _INKLESS = frozenset((0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0, *range(0x180B, 0x1810)))
 
 _ELLIPSIS = "…"
+
+#: What is never shown. A command has one fleet.yaml, and sets this once.
+_secrets: tuple[str, ...] = ()
+
+
+def hide_secrets(secrets: Iterable[str]) -> None:
+    """Take these out of everything that is shown from now on."""
+    global _secrets
+    _secrets = tuple(secrets)
+
+
+def without_secrets(text: str) -> str:
+    """Return `text` without what is never shown."""
+    return mask(text, _secrets)
 
 
 class _Visible(dict[int, str]):
@@ -63,6 +82,7 @@ def visible(text: str, *, one_line: bool = True, limit: int | None = None) -> st
     Line ends and tabs are made visible as well unless `one_line` is False. With `limit` the result has at most so many
     characters, the last one an ellipsis where something was cut.
     """
+    text = without_secrets(text)
     if limit is None:
         return text.translate(_ONE_LINE if one_line else _LINES)
     # No character becomes less than one: what lies behind the limit need not be looked at.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from sltfleet.core.duration import format_duration
-from sltfleet.core.polling import DONE, LOST, RUNNING, STALLED, STOPPED, UNREACHABLE, HostStatus
+from sltfleet.core.polling import DONE, LOST, RUNNING, STALLED, STOPPED, UNREACHABLE, UNREADABLE, HostStatus
 from sltfleet.core.runid import short_run_id
 from sltfleet.report.sanitize import visible, visible_name
 from sltfleet.report.terminal import BAD, DIM, GOOD, WARN, style
@@ -25,7 +25,7 @@ _AFTER_A_LOSS = (
     "`sltfleet logs --runner` shows the runner's last words"
 )
 
-_COLOURS = {RUNNING: GOOD, DONE: GOOD, STOPPED: WARN, STALLED: BAD, LOST: BAD, UNREACHABLE: BAD}
+_COLOURS = {RUNNING: GOOD, DONE: GOOD, STOPPED: WARN, STALLED: BAD, LOST: BAD, UNREACHABLE: BAD, UNREADABLE: BAD}
 
 _NUMBER_KEYS = (
     "suite",

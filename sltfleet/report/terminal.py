@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from typing import IO
 
 import click
 
 from sltfleet.core.errors import UsageError
+from sltfleet.report.sanitize import without_secrets
 
 GOOD, BAD, WARN, DIM = "green", "red", "yellow", "bright_black"
 
@@ -51,7 +53,17 @@ def forget_output(descriptor: int) -> None:
 
 def say_json(value: object) -> None:
     """Print a JSON value. Escaped as it is, it cannot carry a control character to the terminal."""
-    say(json.dumps(value, indent=2))
+    say(json.dumps(_without_secrets(value), indent=2))
+
+
+def _without_secrets(value: object) -> object:
+    if isinstance(value, str):
+        return without_secrets(value)
+    if isinstance(value, Mapping):
+        return {without_secrets(str(key)): _without_secrets(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_secrets(item) for item in value]
+    return value
 
 
 def tell(text: str) -> None:

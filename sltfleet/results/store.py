@@ -27,10 +27,14 @@ JOURNAL_NAME = "journal.jsonl"
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import brought: how many events were new, and what is wrong with the journal ("" where nothing is)."""
+    """What an import brought: how many events were new, and what is wrong with the journal ("" where nothing is).
+
+    `readable`: False where not even its first line is one of ours, of this run and in a format that is known.
+    """
 
     events: int
     damage: str = ""
+    readable: bool = True
 
 
 @dataclass(frozen=True)
@@ -114,9 +118,9 @@ class Store:
             piece = read_piece(journal, offset)
             wrong = _of_another_run(piece, run_id) if offset == 0 else None
             if wrong:
-                return Imported(count, str(wrong))
+                return Imported(count, str(wrong), readable=False)
             if offset == 0 and not piece.events:
-                return Imported(count, str(piece.damage or ""))
+                return Imported(count, str(piece.damage or ""), readable=piece.damage is None)
             if not self._write(run_id, host, place, piece, fingerprint(journal, piece.next_offset)):
                 continue  # another controller has imported this piece meanwhile
             count += len(piece.events)

@@ -14,10 +14,11 @@ from typing import Dict, List, Optional, Sequence, Set, Tuple
 from sltfleet.runner import batches, records
 from sltfleet.runner import slots as st
 from sltfleet.runner.batches import Batcher, members
-from sltfleet.runner.endings import CUT_KILL_AFTER_S, ask_to_end, kill, kill_over_limit
+from sltfleet.runner.endings import CUT_KILL_AFTER_S, GIVE_UP_AFTER_S, ask_to_end, kill, kill_over_limit
 from sltfleet.runner.knowledge import Knowledge
 from sltfleet.runner.memory import Memory
 from sltfleet.runner.messages import (
+    Abandon,
     Action,
     Attempt,
     Begin,
@@ -43,9 +44,6 @@ from sltfleet.runner.verdicts import Cause, CutShort, Displaced, OomKilled, Time
 from sltfleet.wire import events as wire
 from sltfleet.wire import outcome as outcomes
 from sltfleet.wire.state import WorkerState
-
-#: A process that SIGKILL does not end within this (it hangs in the kernel) no longer holds up the end of the run.
-GIVE_UP_AFTER_S = 10.0
 
 #: The pause of a worker whose attempt could not be started, doubled with every further failure up to the maximum.
 BACKOFF_S = 0.25
@@ -216,7 +214,9 @@ class Dispatcher:
             if isinstance(state, st.Running) and now >= state.due_s:
                 actions += ask_to_end(slot, TimedOut(state.attempt.timeout_s), now, self._config.kill_after_s)
             elif isinstance(state, st.Ending) and now >= state.due_s:
-                actions += kill(slot, state.cause)
+                actions += kill(slot, state.cause, now)
+            elif isinstance(state, st.Killed) and now >= state.due_s:
+                actions += [*self._abandon(slot, state.cause, now), *self._assign(slot, now)]
             elif isinstance(state, (st.BackingOff, st.Waiting)) and now >= state.due_s:
                 actions += self._assign(slot, now)
         if isinstance(self.phase, Live) and now >= self._config.budget_s:
@@ -232,10 +232,10 @@ class Dispatcher:
     def _memory_checked(self, event: MemoryChecked, now: float) -> List[Action]:
         """End what uses more than it may, or the youngest attempt where the host runs short of memory."""
         self._memory.checked(event.available_bytes)
-        actions = kill_over_limit(self._slots, event.used_bytes, self._memory.limit_bytes)
+        actions = kill_over_limit(self._slots, event.used_bytes, self._memory.limit_bytes, now)
         youngest = self._memory.to_displace(self._slots) if isinstance(self.phase, Live) else None
         if youngest is not None:
-            actions += kill(youngest, Displaced(event.available_bytes))
+            actions += kill(youngest, Displaced(event.available_bytes), now)
         return actions + self._assign_waiting(now)
 
     # --- workers -----------------------------------------------------------------------------------------------------
@@ -390,14 +390,25 @@ class Dispatcher:
             state = slot.state
             if isinstance(state, st.Busy):
                 cause = CutShort(reason) if isinstance(state, st.Running) else state.cause
-                verdict = conclude(Verdict(outcomes.FAIL), state.attempt.unit, None, None, cause)
-                actions += self._settle(
-                    slot, records.attempt_finished(state.attempt, now, state.since_s, verdict, None)
-                )
-                text = f"process {state.pid} could not be ended: {state.attempt.unit}"
-                actions.append(Record(wire.Note(t=now, text=text)))
-                actions += self._leave(slot, reason, now)
+                actions += [*self._abandon(slot, cause, now), *self._leave(slot, reason, now)]
         return actions
+
+    def _abandon(self, slot: Slot, cause: Cause, now: float) -> List[Action]:
+        """Record the attempt of a process that hangs in the kernel: its worker is free again.
+
+        What shared the process never had its turn, and goes back into its pass.
+        """
+        state = slot.state
+        assert isinstance(state, st.Busy)
+        attempt = state.attempt
+        verdict = conclude(Verdict(outcomes.FAIL), attempt.unit, None, None, cause)
+        finished = records.attempt_finished(attempt, now, state.since_s, verdict, None)
+        actions: List[Action] = [Abandon(state.pid)]
+        actions += self._settle(slot, finished, displaced=isinstance(cause, Displaced))
+        for other in attempt.others:
+            actions += self._settle(slot, records.not_run(other, now), displaced=True)
+        text = f"process {state.pid} could not be ended, and was left to the kernel: {attempt.unit}"
+        return [*actions, Record(wire.Note(t=now, text=text))]
 
     def _finish(self, reason: str, now: float) -> List[Action]:
         reason = self.phase.reason if isinstance(self.phase, Stopping) else reason

@@ -23,6 +23,7 @@ from sltfleet.runner.dispatch import Dispatcher
 from sltfleet.runner.files import make_folder
 from sltfleet.runner.footprint import Footprint, OomKills
 from sltfleet.runner.messages import (
+    Abandon,
     Action,
     Attempt,
     Begin,
@@ -108,6 +109,8 @@ class Loop:
         self._taken: Dict[int, Optional[GrowingOutput]] = {}
         #: Actions that may wait until the workers are busy again.
         self._deferred: List[Action] = []
+        #: Processes that SIGKILL did not end, and that nobody waits for.
+        self._stuck: Set[int] = set()
         self._zero = 0.0
         self._next_sample = self._next_state = self._next_watch = self._next_memory = 0.0
         self._finished = False
@@ -197,6 +200,8 @@ class Loop:
             self._next_watch = now + (WATCH_FAST_S if fast else WATCH_EVERY_S)
         self._reporter.flush()
         if now >= self._next_state:
+            stuck = ", ".join(map(str, sorted(self._stuck)))
+            self._reporter.troubles["stuck"] = f"SIGKILL does not end: {stuck} (stuck in the kernel)" if stuck else ""
             self._next_state = now + STATE_EVERY_S
             self._reporter.write_state(now)
 
@@ -220,6 +225,8 @@ class Loop:
                 answers.append(self._spawn(action))
             elif isinstance(action, SignalGroup):
                 _signal_attempt(action.pid, action.signal)
+            elif isinstance(action, Abandon):
+                self._abandon(action.pid)
             else:
                 self._deferred.append(action)
         for answer, at in answers:
@@ -241,6 +248,12 @@ class Loop:
         self._orphans.started(pid, attempt.number)
         return Started(attempt, pid), at
 
+    def _abandon(self, pid: int) -> None:
+        attempt, _ = self._running.pop(pid)
+        self._orphans.abandoned(pid)
+        self._taken[attempt.number] = self._outputs.take(attempt.worker, reusable=False)
+        self._stuck.add(pid)
+
     def _reap(self) -> None:
         """Take every child that has ended by now: signals are merged, so one SIGCHLD may stand for many.
 
@@ -259,6 +272,7 @@ class Loop:
                 break
             now = self._now()
             self._orphans.reaped(pid)
+            self._stuck.discard(pid)
             if pid not in self._running:
                 strays = True  # an orphan: its own children are ours now
                 continue

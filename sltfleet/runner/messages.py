@@ -1,8 +1,8 @@
 """What the dispatcher is told and what it asks for, as values.
 
 The shell turns what happens on the host into events, hands them to `Dispatcher.handle`, and does what the returned
-actions say. Spawns and signals are done at once, in order; everything else may wait until the workers are busy again.
-Times are seconds on the run's clock, which starts at 0 when the first worker starts.
+actions say. Spawns, signals and what is abandoned are done at once, in order; everything else may wait until the
+workers are busy again. Times are seconds on the run's clock, which starts at 0 when the first worker starts.
 """
 
 from __future__ import annotations
@@ -124,6 +124,13 @@ class SignalGroup:
 
 
 @dataclass(frozen=True)
+class Abandon:
+    """A running attempt's process cannot be ended: leave it to the kernel. Its worker gets other output files."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
 class Settle:
     """Keep the output of an attempt that is over, note in the events where it is, and record them.
 
@@ -155,4 +162,4 @@ class Finish:
     reason: str
 
 
-Action = Union[Spawn, SignalGroup, Settle, Record, WriteState, Finish]
+Action = Union[Spawn, SignalGroup, Abandon, Settle, Record, WriteState, Finish]

@@ -37,6 +37,11 @@ class Orphans:
         self._start_ticks.pop(pid, None)
         self._killed.discard(pid)
 
+    def abandoned(self, pid: int) -> None:
+        """SIGKILL does not end that attempt: it holds up nothing, and is not killed again for the sake of others."""
+        self._attempts.pop(pid, None)
+        self._killed.add(pid)
+
     def end_remains(self, group: int) -> int:
         """End whatever is left of the attempt that was reaped as `group`. Returns how many processes were found."""
         found = self.end_strays()

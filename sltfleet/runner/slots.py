@@ -64,13 +64,13 @@ class Ending:
 
 @dataclass(frozen=True)
 class Killed:
-    """The attempt was sent SIGKILL: it goes as soon as the kernel lets it."""
+    """The attempt was sent SIGKILL: it goes as soon as the kernel lets it. At `due_s` it is no longer waited for."""
 
     attempt: Attempt
     pid: int
     since_s: float
     cause: Cause
-    due_s: Optional[float] = None
+    due_s: float
 
 
 @dataclass(frozen=True)

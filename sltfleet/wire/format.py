@@ -9,6 +9,12 @@ FORMAT_VERSION = 1
 OLDEST_READABLE_FORMAT = 1
 
 
+#: The formats that this version reads, in words.
+_READABLE = (
+    str(FORMAT_VERSION) if OLDEST_READABLE_FORMAT == FORMAT_VERSION else f"{OLDEST_READABLE_FORMAT} to {FORMAT_VERSION}"
+)
+
+
 class FormatError(ValueError):
     """What was read is not in a format that this version reads."""
 
@@ -18,7 +24,7 @@ class FormatTooOld(FormatError):
 
     def __init__(self, found: int, what: str) -> None:
         super().__init__(
-            f"{what} has format {found}, and this sltfleet reads {OLDEST_READABLE_FORMAT} to {FORMAT_VERSION}: "
+            f"{what} has format {found}, and this sltfleet reads {_READABLE}: "
             "it was written by an older sltfleet; read it with that one, or run again"
         )
         self.found = found
@@ -29,7 +35,7 @@ class FormatTooNew(FormatError):
 
     def __init__(self, found: int, what: str) -> None:
         super().__init__(
-            f"{what} has format {found}, and this sltfleet reads up to {FORMAT_VERSION}: "
+            f"{what} has format {found}, and this sltfleet reads {_READABLE}: "
             "it was written by a newer sltfleet; upgrade this one"
         )
         self.found = found

@@ -19,10 +19,10 @@ from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
 from sltfleet.runner.processes import is_alive, marked
 from sltfleet.wire.codec import DecodeError
 from sltfleet.wire.events import AttemptFinished, AttemptStarted, Event, event_from_line
-from sltfleet.wire.state import Identity, State, identity_from_line, state_from_json
+from sltfleet.wire.state import FINISHED, Identity, State, identity_from_line, state_from_json
 from tests.support.cargo import session_environment
 from tests.support.cli import Person
-from tests.support.hosts import write_fleet_yaml
+from tests.support.hosts import wait_until, write_fleet_yaml
 
 PROJECT = "faults"
 
@@ -106,6 +106,19 @@ class Campaign:
         hosts: list[dict[str, Any]] = self.person.types("status", "--format", "json").json()["hosts"]
         return {host["host"]: host for host in hosts}
 
+    def waits_for_the_end(self, *hosts: str, within_s: float = 30.0) -> None:
+        """Wait until the newest run of these hosts (none: of all) is over."""
+        wait_until(lambda: all(self.state(host).phase == FINISHED for host in hosts or self.roots), within_s)
+
+    def fetched_outcomes(self) -> dict[str, int]:
+        """Fetch, and return how many attempts had which outcome, over all hosts."""
+        outcomes = self.person.does("fetch", "--format", "json").json()["summary"]["outcomes"]
+        return {outcome: count for outcome, count in outcomes.items() if count}
+
+    def fetched_dir(self, host: str) -> Path:
+        """Where `fetch` put what it brought of the newest run."""
+        return self.person.cwd / ".sltfleet" / "runs" / self.run_dir(host).name / host
+
     def end_everything(self) -> None:
         """SIGKILL every runner and whatever bears the mark of a run."""
         for root in self.roots.values():
@@ -125,7 +138,7 @@ def campaign(
     units: Sequence[str],
     hosts: Sequence[LoopbackHost] = (LoopbackHost("alpha"),),
     *,
-    suite: Mapping[str, object] | None = None,
+    suite: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> Iterator[Campaign]:
     """Give a campaign over `hosts` in `folder`; `suite` are more keys of the suite, `more` of fleet.yaml.
@@ -137,6 +150,7 @@ def campaign(
     (cwd / "repo").mkdir(parents=True)
     (cwd / "repo" / "unit.sh").write_text(UNIT)
     homely = [_at_home(host, folder / "homes" / host.alias) for host in hosts]
+    environment: dict[str, str] = dict((suite or {}).get("env", {}))
     with LoopbackFleet(homely, folder / "ssh") as loopback, Person(cwd, home) as person:
         roots = {host.alias: folder / "hosts" / host.alias for host in hosts}
         made = Campaign(person, loopback, roots)
@@ -149,9 +163,9 @@ def campaign(
             suites={
                 "all": {
                     "units": {"kind": "command", "program": ["sh", "unit.sh", "{unit}"], "items": list(units)},
-                    "env": {"LOG": str(made.log)},
                     "kill_after": "1s",
                     **(suite or {}),
+                    "env": {"LOG": str(made.log), **environment},
                 }
             },
             **more,

@@ -63,6 +63,8 @@ def test_sensible_names_and_paths_are_taken(check: Check, text: str) -> None:
         (names.check_env_name, "A=B"),
         (names.check_env_name, "A\n"),
         (names.check_root, "relative"),
+        (names.check_root, "/"),
+        (names.check_root, "/./."),
         (names.check_root, "~jane/x"),
         (names.check_root, "/a/../b"),
         (names.check_root, "/a\nb"),

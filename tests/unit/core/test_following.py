@@ -44,6 +44,24 @@ class Run:
 
 class TestTheScript:
     @pytest.mark.parametrize(
+        ("line", "expected"),
+        [
+            (b'{"kind":"run-started","format":1}', 1),
+            (b'{"units":["\\"format\\":7,"],"format": 12, "more": 3}', 12),
+            (b'{"kind":"note"}', None),
+            (b"\xff\0 no journal", None),
+        ],
+    )
+    def test_read_from_the_end_it_names_the_format_of_the_first_line(
+        self, odd_path: Path, line: bytes, expected: int | None
+    ) -> None:
+        run = Run(odd_path, line + b'\n{"format":3}\n')
+        piece, later = run.follow(-5), run.follow(0)
+        assert piece is not None
+        assert later is not None
+        assert (piece.format, later.format) == (expected, None)
+
+    @pytest.mark.parametrize(
         ("offset", "expected"),
         [
             (0, Followed(RUN_ID, 0, b"one\ntwo\n")),
@@ -106,7 +124,7 @@ class TestTheParser:
     def test_no_text_makes_it_raise(self, output: str) -> None:
         parse_followed(output)
 
-    @pytest.mark.parametrize("offset", ["", "-1", "²", "9" * 5000, "1 2"])
+    @pytest.mark.parametrize("offset", ["", "-1", "²", "9" * 5000, "1\t2"])
     def test_an_offset_that_is_no_number_makes_no_piece(self, offset: str) -> None:
         assert parse_followed(f"{RUN_ID} {offset}\nbody") is None
 

@@ -25,6 +25,7 @@ from sltfleet.core.polling import (
     STALLED,
     STALLED_AFTER_S,
     STOPPED,
+    UNREADABLE,
     PollAnswer,
     ProcessStat,
     judge,
@@ -178,6 +179,9 @@ class TestAPollOfARealFolder:
     def test_a_state_of_a_newer_format_is_told_as_such(self, project: Project) -> None:
         (project.run_dir / "state.json").write_text(json.dumps({**fresh().to_json(), "format": 99}))
         assert "newer sltfleet" in project.poll().problem
+        assert judge(project.poll()) == UNREADABLE
+        project.set_identity(own_identity())
+        assert judge(project.poll()) == RUNNING
 
     def test_of_an_endless_state_file_only_a_bounded_part_is_read(self, project: Project) -> None:
         with open(project.run_dir / "state.json", "wb") as file:

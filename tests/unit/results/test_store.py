@@ -138,6 +138,15 @@ def test_a_database_of_a_newer_version_is_refused_with_what_to_do(paths: LocalPa
     assert "upgrade" in caught.value.fix
 
 
+def test_a_journal_of_a_newer_version_is_not_readable_and_says_so(paths: LocalPaths) -> None:
+    journal = busy_journal().write(paths)
+    journal.write_bytes(journal.read_bytes().replace(b'"format":1}', b'"format":2}', 1))
+    with Store.open(paths) as store:
+        imported = store.import_journal(RUN_ID, "alpha", journal)
+        assert (imported.events, imported.readable, store.run_ids()) == (0, False, [])
+        assert "newer sltfleet" in imported.damage
+
+
 def test_a_file_that_is_no_database_is_set_aside_and_made_anew(paths: LocalPaths) -> None:
     busy_journal().write(paths)
     paths.database.write_bytes(b"this is not a database, not at all" * 100)

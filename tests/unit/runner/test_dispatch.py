@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sltfleet.runner.dispatch import GIVE_UP_AFTER_S, Dispatcher
-from sltfleet.runner.endings import CUT_KILL_AFTER_S
+from sltfleet.runner.dispatch import Dispatcher
+from sltfleet.runner.endings import CUT_KILL_AFTER_S, GIVE_UP_AFTER_S
 from sltfleet.runner.knowledge import Knowledge
 from sltfleet.runner.messages import (
     Action,
@@ -258,6 +258,22 @@ def test_a_process_that_cannot_be_killed_does_not_hold_up_the_end() -> None:
     assert world.now <= 10.0 + CUT_KILL_AFTER_S + GIVE_UP_AFTER_S + 0.1
     assert [event.outcome for event in attempts(journal)] == ["cut"]
     assert any(isinstance(event, wire.Note) and "could not be ended" in event.text for event in journal)
+
+
+def test_a_worker_does_not_wait_for_a_process_that_cannot_be_killed() -> None:
+    units = {"a": Behaviour(1e10, ignores_sigterm=True, unkillable=True), "b": Behaviour(1.0)}
+    world = make(units, workers=1, budget_s=60.0, timeout_s=2.0, kill_after_s=1.0, passes=1)
+    journal = world.run()
+    stuck = next(event for event in attempts(journal) if event.unit == "a")
+    assert (stuck.outcome, stuck.exit_code, stuck.signal) == ("timeout", None, None)
+    assert stuck.duration_s < 2.0 + 1.0 + GIVE_UP_AFTER_S + 0.1
+    assert {event.unit: event.outcome for event in attempts(journal)} == {"a": "timeout", "b": "pass"}
+    assert sum(isinstance(event, wire.Note) and "could not be ended" in event.text for event in journal) == 1
+    assert world.finish == "passes"
+    # It goes in the end all the same: that changes nothing any more.
+    before = len(world.journal)
+    world.end(world.now, next(iter(world.running)), 9)
+    assert len(world.journal) == before
 
 
 def test_a_worker_whose_attempts_cannot_be_started_backs_off() -> None:

@@ -361,7 +361,7 @@ class Dispatcher:
         return [records.quarantine(unit, self.knowledge.timeouts(unit), finished.t)] if told else []
 
     def _passes_over(self, numbers: Tuple[int, ...], now: float) -> List[Action]:
-        sizes = ((number, self._scheduler.size_of(number)) for number in numbers)
+        sizes = ((number, self.scheduler.size_of(number)) for number in numbers)
         return [Record(wire.PassFinished(t=now, pass_number=number, units=size)) for number, size in sizes]
 
     def _leave(self, slot: Slot, reason: str, now: float) -> List[Action]:

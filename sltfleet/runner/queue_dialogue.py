@@ -31,7 +31,8 @@ class Sent:
 class Dialogue:
     """One host and the queue. `units`: how many the run has; `limit`: how many passes, None for no end."""
 
-    def __init__(self, units: int, lease_s: float, limit: Optional[int]) -> None:
+    def __init__(self, units: int, lease_s: float, limit: Optional[int], fresh: bool) -> None:
+        self._fresh = fresh
         self._units, self._lease_s, self._limit = units, lease_s, limit
         self._number = 0
         self.sent: Optional[Sent] = None
@@ -115,7 +116,7 @@ class Dialogue:
         exchange = Exchange(
             number=self._number,
             epoch=self._epoch,
-            fresh=self._number == 1,
+            fresh=self._fresh and self._number == 1,
             newest=self.newest,
             seen=self._seen,
             want=want,

@@ -60,7 +60,7 @@ class QueueScheduler:
     """Hands out what the shared queue gives to this host, `passes` times over all units (None: without end).
 
     `shard` is what the host begins with while the queue is out of reach, and its name as `salt` makes its own passes
-    differ from the others'. A host that is silent for `lease_s` loses its claims.
+    differ from the others'. A host that is silent for `lease_s` loses its claims. `fresh`: nothing is behind this run.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class QueueScheduler:
         lease_s: float = 15.0,
         shard: Sequence[str] = (),
         salt: str = "",
+        fresh: bool = True,
     ) -> None:
         if not units:
             raise ValueError("a schedule needs a unit")
@@ -86,7 +87,7 @@ class QueueScheduler:
         self._workers, self._fleet_workers = workers, max(workers, fleet_workers)
         self._most_stuck, self._lease_s = max(MOST_STUCK, 2 * workers), lease_s
         self._own_shard = frozenset(shard)
-        self._talk = Dialogue(len(self.units), lease_s, passes)
+        self._talk = Dialogue(len(self.units), lease_s, passes, fresh)
         self._claims = Claims(self._knowledge, len(self.units))
         self._pass_number = 1
         self._now = self._remaining_s = 0.0

@@ -9,7 +9,7 @@ memory is killed at once. An attempt that ended by itself keeps its verdict, how
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Dict, List, Optional, Sequence, Set, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from sltfleet.runner import batches, records
 from sltfleet.runner import slots as st
@@ -26,6 +26,7 @@ from sltfleet.runner.messages import (
     Exited,
     Finish,
     MemoryChecked,
+    QueueTold,
     Record,
     SampleTaken,
     Settle,
@@ -49,9 +50,6 @@ from sltfleet.wire.state import WorkerState
 BACKOFF_S = 0.25
 BACKOFF_MAX_S = 5.0
 
-#: A worker for whose next attempt there is no memory asks again after this, and whenever an attempt ends.
-WAIT_S = 0.5
-
 
 class Dispatcher:
     """Decides what every worker does. `now` is always in seconds on the run's clock."""
@@ -66,7 +64,7 @@ class Dispatcher:
     ) -> None:
         """`knowledge` should be the scheduler's own, so that what is learned here is known there."""
         self._config = config
-        self._scheduler = scheduler
+        self.scheduler = scheduler
         self.knowledge = knowledge or Knowledge()
         self._memory = memory or Memory(self.knowledge)
         self._batcher = batcher or Batcher(self.knowledge)
@@ -74,8 +72,8 @@ class Dispatcher:
         self._attempts = 0
         #: What was handed out and is not over, by the attempt's number.
         self._assigned: Dict[int, Assignment] = {}
-        #: Workers for whose next attempt there is no memory.
-        self._waiting: Set[int] = set()
+        #: Workers that cannot have an attempt at the moment, and whether it is for want of memory.
+        self._waiting: Dict[int, bool] = {}
         self.phase: Phase = Live()
         self.tally = Tally(config.units, scheduler.shard)
         self.sample: Optional[SampleTaken] = None
@@ -90,11 +88,15 @@ class Dispatcher:
 
     @property
     def pass_number(self) -> int:
-        return self._scheduler.pass_number
+        return self.scheduler.pass_number
 
     @property
     def passes_finished(self) -> int:
-        return self._scheduler.passes_finished
+        return self.scheduler.passes_finished
+
+    @property
+    def fleet_covered(self) -> Optional[int]:
+        return self.scheduler.fleet_covered
 
     @property
     def active(self) -> int:
@@ -103,8 +105,9 @@ class Dispatcher:
 
     @property
     def shortage(self) -> str:
-        """What workers wait for, "" where none waits."""
-        return f"{len(self._waiting)} workers wait for memory" if self._waiting else ""
+        """What workers wait for, "" where none waits. The wait for a queue's answer is not worth a word."""
+        count = sum(self._waiting.values())
+        return f"{count} workers wait for memory" if count else ""
 
     @property
     def reason(self) -> Optional[str]:
@@ -140,6 +143,8 @@ class Dispatcher:
             return self._memory_checked(event, now)
         if isinstance(event, SpawnFailed):
             return self._spawn_failed(event, now)
+        if isinstance(event, QueueTold):
+            return [Record(one) for one in event.events] + self._assign_waiting(now)
         if isinstance(event, StopRequested):
             return self._stop("stopped", now)
         assert isinstance(event, Begin)
@@ -176,7 +181,7 @@ class Dispatcher:
             finished = records.not_started(one, event.message, now)
             self.tally.add(finished)
             actions.append(Settle(finished))
-            actions += self._passes_over(self._scheduler.not_started(self._assigned.pop(one.number)), now)
+            actions += self._passes_over(self.scheduler.not_started(self._assigned.pop(one.number)), now)
         pause_s = min(BACKOFF_MAX_S, BACKOFF_S * 2.0**slot.start_failures)
         slot.start_failures = min(slot.start_failures + 1, 16)
         slot.state = st.BackingOff(due_s=now + pause_s)
@@ -242,19 +247,19 @@ class Dispatcher:
 
     def _assign(self, slot: Slot, now: float) -> List[Action]:
         """Give a free worker its next attempt, or let it leave."""
-        self._waiting.discard(slot.worker)
+        self._waiting.pop(slot.worker, None)
         if isinstance(self.phase, Stopping):
             return self._leave(slot, self.phase.reason, now)
         remaining_s = self._config.budget_s - now
         if remaining_s <= 0:
             slot.state = st.Idle()  # the Tick that ends the budget is due
             return []
-        assignment = self._scheduler.next_unit(slot.worker, now, remaining_s, self._memory.admits)
+        assignment = self.scheduler.next_unit(slot.worker, now, remaining_s, self._memory.admits)
         if assignment is None:
             return self._leave(slot, self._config.exhausted, now)
         if isinstance(assignment, Wait):
-            slot.state = st.Waiting(due_s=now + WAIT_S)
-            self._waiting.add(slot.worker)
+            slot.state = st.Waiting(due_s=now + assignment.again_s)
+            self._waiting[slot.worker] = assignment.for_memory
             return []
         attempt = self._attempt(slot, assignment)
         others = [self._attempt(slot, other) for other in self._companions(slot, assignment, now, remaining_s)]
@@ -264,7 +269,7 @@ class Dispatcher:
             attempt = replace(attempt, timeout_s=limit_s, others=tuple(others))
         slot.state = st.Starting(attempt)
         self._memory.started(attempt.number, attempt.unit)
-        return [Spawn(attempt, remaining_s, ahead=assignment.pass_number > self._scheduler.oldest_pass)]
+        return [Spawn(attempt, remaining_s, ahead=assignment.pass_number > self.scheduler.oldest_pass)]
 
     def _attempt(self, slot: Slot, assignment: Assignment) -> Attempt:
         self._attempts += 1
@@ -282,11 +287,11 @@ class Dispatcher:
             return unit not in units and self._batcher.joins(unit, first.unit, room_s) and self._memory.admits(unit)
 
         while room_s > 0 and len(units) < batches.MOST:
-            other = self._scheduler.next_unit(slot.worker, now, remaining_s, joins)
+            other = self.scheduler.next_unit(slot.worker, now, remaining_s, joins)
             if not isinstance(other, Assignment):
                 return found
             if not joins(other.unit) or other.pass_number != first.pass_number:
-                self._scheduler.put_back(other)
+                self.scheduler.put_back(other)
                 return found
             found.append(other)
             units.add(other.unit)
@@ -294,7 +299,7 @@ class Dispatcher:
         return found
 
     def _assign_waiting(self, now: float) -> List[Action]:
-        """Ask again for the workers that wait for memory, until there is none for one of them."""
+        """Ask again for the workers that wait, until there is nothing for one of them."""
         actions: List[Action] = []
         for worker in sorted(self._waiting):
             actions += self._assign(self._slots[worker], now)
@@ -341,9 +346,9 @@ class Dispatcher:
         self._memory.ended(finished.attempt)
         assignment = self._assigned.pop(finished.attempt)
         if displaced:
-            self._scheduler.put_back(assignment)
+            self.scheduler.put_back(assignment)
         elif finished.outcome != outcomes.CUT:
-            actions += self._passes_over(self._scheduler.finished(assignment), finished.t)
+            actions += self._passes_over(self.scheduler.finished(assignment, finished.attempt), finished.t)
         return actions
 
     def _learn(self, finished: wire.AttemptFinished) -> List[wire.Event]:
@@ -356,7 +361,7 @@ class Dispatcher:
         return [records.quarantine(unit, self.knowledge.timeouts(unit), finished.t)] if told else []
 
     def _passes_over(self, numbers: Tuple[int, ...], now: float) -> List[Action]:
-        sizes = ((number, self._scheduler.size_of(number)) for number in numbers)
+        sizes = ((number, self.scheduler.size_of(number)) for number in numbers)
         return [Record(wire.PassFinished(t=now, pass_number=number, units=size)) for number, size in sizes]
 
     def _leave(self, slot: Slot, reason: str, now: float) -> List[Action]:
@@ -377,7 +382,7 @@ class Dispatcher:
         actions: List[Action] = [WriteState()]
         for slot in self._slots:
             if isinstance(slot.state, (st.Idle, st.BackingOff, st.Waiting)):
-                self._waiting.discard(slot.worker)
+                self._waiting.pop(slot.worker, None)
                 actions += self._leave(slot, reason, now)
             else:
                 actions += ask_to_end(slot, CutShort(reason), now, self._config.kill_after_s)
@@ -416,7 +421,7 @@ class Dispatcher:
         finished = wire.RunFinished(
             t=now,
             reason=reason,
-            passes=self._scheduler.passes_finished,
+            passes=self.scheduler.passes_finished,
             attempts=self.tally.attempts,
             covered=self.tally.covered,
         )

@@ -30,6 +30,7 @@ from sltfleet.runner.messages import (
     Event,
     Exited,
     Finish,
+    QueueTold,
     Record,
     Settle,
     SignalGroup,
@@ -44,9 +45,11 @@ from sltfleet.runner.orphans import Orphans
 from sltfleet.runner.outputs import GrowingOutput, Outputs
 from sltfleet.runner.paths import RunPaths
 from sltfleet.runner.phases import Over
+from sltfleet.runner.queue_link import WAKE_SIGNAL
 from sltfleet.runner.replay import Past
 from sltfleet.runner.reporter import Reporter
 from sltfleet.runner.sampler import Sampler
+from sltfleet.runner.shared_queue import SharedQueue
 from sltfleet.runner.spawn import Spawner, template_values
 from sltfleet.runner.units import Unit
 from sltfleet.wire import events as wire
@@ -56,7 +59,7 @@ from sltfleet.wire.template import TemplateError
 
 #: What the loop waits for. SIGHUP is ignored: a runner outlives the connection that started it.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-SIGNALS = (signal.SIGCHLD, *STOP_SIGNALS)
+SIGNALS = (signal.SIGCHLD, *STOP_SIGNALS, WAKE_SIGNAL)
 
 SAMPLE_EVERY_S = 1.0
 STATE_EVERY_S = 1.0
@@ -76,7 +79,10 @@ END_ALL_S = 3.0
 
 
 class Loop:
-    """Runs one run. `identity` is this process; `units` are the run's; `past` is what is behind one that is resumed."""
+    """Runs one run. `identity` is this process; `units` are the run's; `past` is what is behind one that is resumed.
+
+    `queue` is what the hosts share, if they do.
+    """
 
     def __init__(
         self,
@@ -87,11 +93,13 @@ class Loop:
         dispatcher: Dispatcher,
         environment: Mapping[str, str],
         past: Optional[Past] = None,
+        queue: Optional[SharedQueue] = None,
     ) -> None:
         self._spec = spec
         self._past = past
         self._units: Dict[str, Unit] = {unit.id: unit for unit in units}
         self._dispatcher = dispatcher
+        self._queue = queue
         make_folder(paths.slots)
         self._reporter = Reporter(spec, paths, identity, tuple(self._units), dispatcher)
         self._outputs = Outputs(paths.slots, spec.limits.output_bytes)
@@ -131,6 +139,8 @@ class Loop:
             self._reporter.resumed(self._past, notes)
         try:
             self._check_memory(begin_s)
+            if self._queue is not None:
+                self._queue.start(begin_s)
             self._handle(Begin(), begin_s)
             self._settle_down()
             while not self._finished:
@@ -156,6 +166,10 @@ class Loop:
         # timeout, CPython's sigtimedwait returns a structure that nobody has filled.
         if received is not None and received.si_signo in STOP_SIGNALS:
             self._handle(StopRequested(), self._now())
+        if self._queue is not None:
+            events = self._queue.receive(self._now())
+            if events is not None:
+                self._handle(QueueTold(tuple(events)), self._now())
         now = self._now()
         deadline = self._dispatcher.next_deadline()
         if deadline is not None and now >= deadline:
@@ -164,14 +178,17 @@ class Loop:
 
     def _next_wake(self) -> float:
         times = [self._next_sample, self._next_state, self._next_watch, self._next_memory]
-        deadline = self._dispatcher.next_deadline()
-        if deadline is not None:
-            times.append(deadline)
+        for deadline in (self._dispatcher.next_deadline(), self._queue.due_s if self._queue is not None else None):
+            if deadline is not None:
+                times.append(deadline)
         return min(times)
 
     def _settle_down(self) -> None:
         """Everything that can wait until the workers are busy again."""
         now = self._now()
+        if self._queue is not None:
+            self._queue.send(now)
+            self._reporter.troubles["queue"] = self._queue.trouble
         if now >= self._next_memory:
             self._check_memory(now)
         if now >= self._next_sample and not isinstance(self._dispatcher.phase, Over):
@@ -188,6 +205,8 @@ class Loop:
                 for event in action.others:
                     self._reporter.record(dataclasses.replace(event, output=first.output))
             elif isinstance(action, Record):
+                if isinstance(action.event, wire.RunFinished):  # the last line of the journal
+                    self._say_goodbye(action.event.t)
                 self._reporter.record(action.event)
             elif isinstance(action, WriteState):
                 self._next_state = 0.0
@@ -204,6 +223,11 @@ class Loop:
             self._reporter.troubles["stuck"] = f"SIGKILL does not end: {stuck} (stuck in the kernel)" if stuck else ""
             self._next_state = now + STATE_EVERY_S
             self._reporter.write_state(now)
+
+    def _say_goodbye(self, now: float) -> None:
+        """No worker is left, so the queue may be waited for."""
+        for event in self._queue.goodbye(now) if self._queue is not None else ():
+            self._reporter.record(event)
 
     def _check_memory(self, now: float) -> None:
         self._next_memory = now + MEMORY_EVERY_S

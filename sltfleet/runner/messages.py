@@ -96,7 +96,14 @@ class MemoryChecked:
     used_bytes: Dict[int, int] = field(default_factory=dict)
 
 
-Event = Union[Begin, Started, SpawnFailed, Exited, Tick, StopRequested, SampleTaken, MemoryChecked]
+@dataclass(frozen=True)
+class QueueTold:
+    """The queue that the hosts share has told the scheduler something; `events` is what the journal is to know."""
+
+    events: Tuple[wire.Event, ...]
+
+
+Event = Union[Begin, Started, SpawnFailed, Exited, Tick, StopRequested, SampleTaken, MemoryChecked, QueueTold]
 
 
 # --- actions --------------------------------------------------------------------------------------------------------

@@ -25,11 +25,17 @@ from sltfleet.runner.memory import Memory, default_reserve_bytes
 from sltfleet.runner.passes import Progress
 from sltfleet.runner.paths import ProjectPaths, RunPaths
 from sltfleet.runner.phases import Config
+from sltfleet.runner.prepare import units_digest
 from sltfleet.runner.processes import own_identity
+from sltfleet.runner.queue_link import QueueLink
+from sltfleet.runner.queue_messages import Membership
+from sltfleet.runner.queue_redis import RedisServer
+from sltfleet.runner.queue_schedule import QueueScheduler
 from sltfleet.runner.recovery import recover
 from sltfleet.runner.replay import Past, kept_units
 from sltfleet.runner.schedule import PassScheduler, Scheduler
 from sltfleet.runner.shards import shard_of
+from sltfleet.runner.shared_queue import SharedQueue
 from sltfleet.runner.spawn import own_environment
 from sltfleet.runner.specfile import read_share, read_spec
 from sltfleet.runner.stop import end_lost_attempts
@@ -40,6 +46,9 @@ from sltfleet.wire.state import identity_to_line
 
 #: So many units are named in a note.
 MAX_NAMED = 10
+
+#: What a run leaves in the shared queue expires so long after its budget.
+KEEP_S = 86_400.0
 
 
 def run(run_dir: str, go_on: bool = False) -> int:
@@ -76,7 +85,8 @@ def run(run_dir: str, go_on: bool = False) -> int:
     environment = own_environment(os.environ)
     memory_bytes = sampler.memory_bytes()
     dispatcher = make_dispatcher(spec, units, memory_bytes, share, past)
-    loop = Loop(spec, paths, identity, units, dispatcher, environment, past)
+    queue = _queue(spec, share, dispatcher.scheduler)
+    loop = Loop(spec, paths, identity, units, dispatcher, environment, past, queue)
     gc.collect()
     gc.freeze()  # what is here now stays: the collector need not look at it again while workers wait
     loop.run(notes, sampler.cores(), memory_bytes, len(share.members) if share else 1)
@@ -133,7 +143,38 @@ def make_scheduler(
     dealt = shard_of(past.started.units if past else units, share, spec.history, spec.limits)
     there = frozenset(units)
     shard = [unit for unit in dealt if unit in there]
+    if share.queue is not None:
+        return QueueScheduler(
+            units,
+            spec.seed,
+            knowledge,
+            passes,
+            workers=spec.workers,
+            fleet_workers=sum(member.workers for member in share.members),
+            lease_s=share.queue.lease_s,
+            shard=shard,
+            salt=share.host,
+            fresh=past is None,
+        )
     return PassScheduler(units, spec.seed, knowledge, passes, shard=shard, salt=share.host, progress=progress)
+
+
+def _queue(spec: Spec, share: Optional[Share], scheduler: Scheduler) -> Optional[SharedQueue]:
+    """Return the queue that the hosts share, None where there is none."""
+    if share is None or share.queue is None or not isinstance(scheduler, QueueScheduler):
+        return None
+    membership = Membership(
+        run_id=spec.run_id,
+        host=share.host,
+        token=os.urandom(8).hex(),
+        units=len(scheduler.units),
+        digest=units_digest(scheduler.units),
+        lease_s=share.queue.lease_s,
+        keep_s=spec.budget_s + KEEP_S,
+        limit=(1 if spec.once else spec.passes) or 0,
+    )
+    server = RedisServer(share.queue.url, membership.key, share.queue.lease_s)
+    return SharedQueue(scheduler, QueueLink(membership, server))
 
 
 def _too_long(spec: Spec, units: Sequence[str]) -> Tuple[str, ...]:

@@ -36,6 +36,9 @@ CHANCE = 0.5
 #: When memory is short so many units are asked about before the worker is told to wait.
 LOOK_AHEAD = 256
 
+#: A worker for whose next attempt there is no memory asks again after this, and whenever an attempt ends.
+WAIT_S = 0.5
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -49,7 +52,13 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Wait:
-    """There is no unit at the moment that may be started; there will be one."""
+    """There is no unit at the moment that may be started; there will be one.
+
+    The worker waits for memory, or else for the queue that the hosts share, and asks again after `again_s`.
+    """
+
+    for_memory: bool = True
+    again_s: float = WAIT_S
 
 
 Choice = Union[Assignment, Wait, None]
@@ -79,6 +88,10 @@ class Scheduler(Protocol):
         """How many passes are complete."""
 
     @property
+    def fleet_covered(self) -> Optional[int]:
+        """How many units all hosts together have covered, where they share a queue that has told."""
+
+    @property
     def oldest_pass(self) -> int:
         """The oldest pass that is not complete."""
 
@@ -89,8 +102,8 @@ class Scheduler(Protocol):
         for a unit. Wait is answered only while other attempts run.
         """
 
-    def finished(self, assignment: Assignment) -> Tuple[int, ...]:
-        """The unit has been attempted. Returns the passes that are complete by it."""
+    def finished(self, assignment: Assignment, attempt: int = 0, /) -> Tuple[int, ...]:
+        """The unit has been attempted, by the attempt of that number. Returns the passes that are complete by it."""
 
     def not_started(self, assignment: Assignment) -> Tuple[int, ...]:
         """The unit could not be started. Returns the passes that are complete now that it is given up."""
@@ -104,7 +117,7 @@ class PassScheduler:
 
     On one of several hosts `shard` is what the first pass of this host has of the units: the second takes what is not
     in it first, and the passes after it are this host's own, which its name as `salt` makes differ from the others'.
-    `progress` is what is behind the schedule already.
+    `progress` is what is behind the schedule already; of the passes under way the units in `ahead` come first.
 
     A unit is not started while an earlier attempt of it still runs, as long as the current or the next pass has
     another one. Looking further ahead would starve long units: their attempts would pile up behind one another, and
@@ -121,6 +134,7 @@ class PassScheduler:
         shard: Optional[Sequence[str]] = None,
         salt: str = "",
         progress: Progress = Progress(),  # noqa: B008 - it cannot change
+        ahead: AbstractSet[str] = frozenset(),
     ) -> None:
         if not units:
             raise ValueError("a schedule needs a unit")
@@ -152,7 +166,9 @@ class PassScheduler:
         self._admits: Callable[[str], bool] = everything
         self._refused = 0
         for number, over in sorted(progress.over.items()):
-            self._open_pass(number, self._without_quarantine(self._units_of(number), number), over=over)
+            if self._open_pass(number, self._without_quarantine(self._units_of(number), number), over=over):
+                # The next one is the last element.
+                self._open[number].pending.sort(key=lambda entry: entry.unit in ahead)
         if not self._shard and not self._newest:
             self._newest = 1  # more hosts than units
 
@@ -170,6 +186,10 @@ class PassScheduler:
     @property
     def passes_finished(self) -> int:
         return self._passes_finished
+
+    @property
+    def fleet_covered(self) -> Optional[int]:
+        return None
 
     @property
     def oldest_pass(self) -> int:
@@ -194,7 +214,7 @@ class PassScheduler:
         found = self._beside_itself()
         return None if found is None else self._hand_out(*found)
 
-    def finished(self, assignment: Assignment) -> Tuple[int, ...]:
+    def finished(self, assignment: Assignment, _attempt: int = 0, /) -> Tuple[int, ...]:
         self._ended(assignment.unit)
         if assignment.extra:
             return ()

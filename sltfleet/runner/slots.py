@@ -36,7 +36,7 @@ class BackingOff:
 
 @dataclass(frozen=True)
 class Waiting:
-    """There is no memory for another attempt; it is asked again when one ends, and at `due_s`."""
+    """There is no memory for another attempt, or the queue has not answered yet; it asks again at `due_s` at last."""
 
     due_s: float
 

@@ -54,6 +54,7 @@ def make_state(
         worker_states=workers,
         share_total=tally.share_total,
         share_covered=tally.share_covered,
+        fleet_covered=dispatcher.fleet_covered,
         quarantined=tuple(dispatcher.knowledge.quarantined)[:MAX_FAILING],
     )
 

@@ -149,6 +149,19 @@ class AttemptFinished:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """The shared queue counts these attempts for the pass: of all hosts' verdicts about their units they came first.
+
+    Without a shared queue there is no such event, and every verdict counts.
+    """
+
+    kind: ClassVar[str] = "counted"
+    t: float
+    pass_number: int
+    attempts: Tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class PassFinished:
     """Every unit of a pass has been attempted. Workers may be in later passes long since.
 
@@ -217,6 +230,7 @@ Event = Union[
     WorkerStarted,
     AttemptStarted,
     AttemptFinished,
+    Counted,
     PassFinished,
     Sample,
     WorkerStopped,
@@ -230,6 +244,7 @@ EVENT_CLASSES = (
     WorkerStarted,
     AttemptStarted,
     AttemptFinished,
+    Counted,
     PassFinished,
     Sample,
     WorkerStopped,

@@ -97,6 +97,8 @@ class State:
     #: Where hosts share the first pass: how many units of it are this host's (None: all), and have a verdict.
     share_total: Optional[int] = None
     share_covered: int = 0
+    #: Units that all hosts together have covered, as the shared queue tells; None without one.
+    fleet_covered: Optional[int] = None
     format: int = FORMAT_VERSION
 
     @property

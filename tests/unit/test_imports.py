@@ -37,6 +37,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 #: The modules that talk to fabric. Importing them takes longer than a whole `status` of a local host: only late, then.
 FABRIC_MODULES = frozenset({"transport.dial", "transport.login"})
 
+#: The one module of the runner that needs more than the standard library, where hosts share a queue.
+QUEUE_MODULES = frozenset({"runner.queue_redis"})
+
 #: Third-party packages: where they may be imported at the top of a module, and where inside a function only. A place is
 #: a package or a module of sltfleet.
 TOP_LEVEL: dict[str, frozenset[str]] = {
@@ -50,11 +53,13 @@ TOP_LEVEL: dict[str, frozenset[str]] = {
     "fabric": FABRIC_MODULES,
     "invoke": FABRIC_MODULES,
     "paramiko": FABRIC_MODULES,
+    "redis": frozenset(),
 }
 LATE: dict[str, frozenset[str]] = {
     "rich": frozenset({"report", "cli"}),
     "tabulate": frozenset({"cli"}),
     "paramiko": frozenset({"transport.ssh"}),
+    "redis": QUEUE_MODULES,
 }
 
 #: What acts, asks a clock, or is different at each call: nothing of it belongs into core or wire.
@@ -185,6 +190,7 @@ def test_the_inner_packages_need_the_standard_library_only(place: str) -> None:
         if module.place == place
         for found in module.imports()
         if found.name.partition(".")[0] not in sys.stdlib_module_names | {"sltfleet"}
+        if not (found.name.partition(".")[0] == "redis" and module.name in QUEUE_MODULES)
     ]
     tell(foreign, f"{place} is standard library only")
 

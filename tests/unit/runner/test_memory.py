@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 
-from sltfleet.runner.dispatch import WAIT_S, Dispatcher
+from sltfleet.runner.dispatch import Dispatcher
 from sltfleet.runner.knowledge import Knowledge
 from sltfleet.runner.memory import RESERVE_MOST_BYTES, Memory, default_reserve_bytes
 from sltfleet.runner.messages import Begin, Exited, MemoryChecked, StopRequested, Tick
 from sltfleet.runner.phases import Config
-from sltfleet.runner.schedule import PassScheduler
+from sltfleet.runner.schedule import WAIT_S, PassScheduler
 from sltfleet.runner.verdicts import Verdict
 from sltfleet.wire import events as wire
 from sltfleet.wire.spec import Limits, UnitHistory

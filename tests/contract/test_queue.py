@@ -1,0 +1,267 @@
+"""Real runners that share a real queue: what they hand out to each other, and what they do without it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from sltfleet.app.archive import runner_archive
+from sltfleet.wire.events import AttemptStarted, Counted, Note, PassFinished
+from sltfleet.wire.handshake import Launched
+from sltfleet.wire.share import Member, QueueAccess, Share
+from sltfleet.wire.spec import PartitionUnits, Spec
+from tests.contract.runner_host import RunnerHost, finished, of, wait_for
+from tests.support.redis import PASSWORD, RedisProcess
+
+NAMES = ("alpha", "bêta")
+
+#: Short enough for a test, long enough for a machine that is busy.
+LEASE_S = 2.0
+
+
+class QueueFleet:
+    """Two hosts and their queue."""
+
+    def __init__(self, base: Path, server: RedisProcess) -> None:
+        self.server = server
+        archive = runner_archive(queue=True)
+        self.hosts: dict[str, RunnerHost] = {}
+        self.specs: dict[str, Spec] = {}
+        self.pids: dict[str, int] = {}
+        for name in NAMES:
+            (base / name).mkdir()
+            host = self.hosts[name] = RunnerHost(base / name)
+            host.archive = host.root / archive.name
+            host.archive.write_bytes(archive.data)
+
+    def launch(self, script: str, *, url: str | None = None, units: int = 40, **changes: object) -> None:
+        access = QueueAccess(url or self.server.url, LEASE_S)
+        members = tuple(Member(name, 2) for name in NAMES)
+        for name, host in self.hosts.items():
+            spec = host.spec(script, **{"host": name, "units": PartitionUnits(units), "budget_s": 20.0, **changes})
+            share = host.put(spec) / "share.json"
+            share.touch(0o600)
+            share.write_text(json.dumps(Share(name, members, access).to_json()))
+            code, _, text = host.call("prepare", str(host.run_dir(spec)))
+            assert code == 0, text
+            self.specs[name] = spec
+        with ThreadPoolExecutor() as pool:  # at the same time, as the controller does
+            for name, pid in zip(NAMES, pool.map(self._start, NAMES), strict=True):
+                self.pids[name] = pid
+
+    def _start(self, name: str) -> int:
+        host = self.hosts[name]
+        _, answer, text = host.call("launch", str(host.run_dir(self.specs[name])))
+        assert isinstance(answer, Launched), text
+        return answer.identity.pid
+
+    def kill(self, name: str) -> None:
+        os.kill(self.pids[name], signal.SIGKILL)
+
+    def attempts(self, name: str) -> int:
+        return len(finished(self.hosts[name].journal(self.specs[name])))
+
+    def trouble(self, name: str) -> str:
+        return self.hosts[name].state(self.specs[name]).trouble
+
+    def notes(self, name: str) -> list[str]:
+        return [note.text for note in of(self.hosts[name].journal(self.specs[name]), Note)]
+
+    def wait_for_attempts(self, count: int, *names: str) -> None:
+        for name in names or NAMES:
+            wait_for(lambda name=name: self.attempts(name) >= count, f"{count} attempts on {name}")  # type: ignore[misc]
+
+    def wait_for_trouble(self, text: str) -> None:
+        for name in NAMES:
+            wait_for(lambda name=name: text in self.trouble(name), f"{text!r} on {name}")  # type: ignore[misc]
+
+    def wait_for_peace(self) -> None:
+        for name in NAMES:
+            wait_for(lambda name=name: self.trouble(name) == "", f"the queue to be back on {name}")  # type: ignore[misc]
+
+    def wait_for_end(self, *names: str) -> None:
+        for name in names or NAMES:
+            wait_for(
+                lambda name=name: self.hosts[name].state(self.specs[name]).phase == "finished",  # type: ignore[misc]
+                f"the end of {name}",
+            )
+
+    def stop(self) -> None:
+        for name in NAMES:
+            self.hosts[name].stop(self.specs[name])
+
+    def started(self) -> Counter[tuple[int, str]]:
+        """How often an attempt of a unit was started in a pass, on all hosts together."""
+        events = (event for name, host in self.hosts.items() for event in host.journal(self.specs[name]))
+        return Counter((one.pass_number, one.unit) for one in events if isinstance(one, AttemptStarted))
+
+    def counted(self) -> Counter[tuple[int, str]]:
+        """How often an attempt of a unit was counted in a pass, as all journals say together."""
+        found: Counter[tuple[int, str]] = Counter()
+        for name, host in self.hosts.items():
+            journal = host.journal(self.specs[name])
+            ended = {event.attempt: event for event in finished(journal)}
+            for event in of(journal, Counted):
+                for attempt in event.attempts:
+                    assert ended[attempt].pass_number == event.pass_number
+                    assert ended[attempt].outcome != "cut"
+                    found[event.pass_number, ended[attempt].unit] += 1
+        return found
+
+    def files(self) -> Iterator[Path]:
+        for name, host in self.hosts.items():
+            yield from (path for path in host.run_dir(self.specs[name]).rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisProcess]:
+    server = RedisProcess(tmp_path)
+    try:
+        yield server.start()
+    finally:
+        server.end()
+
+
+@pytest.fixture
+def fleet(odd_path: Path, redis: RedisProcess) -> Iterator[QueueFleet]:
+    fleet = QueueFleet(odd_path, redis)
+    try:
+        yield fleet
+    finally:
+        for host in fleet.hosts.values():
+            host.end_everything()
+
+
+def test_two_hosts_make_one_pass_together_and_run_every_unit_once(fleet: QueueFleet) -> None:
+    fleet.launch("sleep 0.$((${UNIT%/*} % 5))", units=60, passes=1)
+    fleet.wait_for_end()
+    everything = {(1, f"{number}/60") for number in range(60)}
+    assert fleet.started() == Counter(everything)
+    assert fleet.counted() == Counter(everything)
+    for name, host in fleet.hosts.items():
+        journal = host.journal(fleet.specs[name])
+        assert [(one.pass_number, one.units) for one in of(journal, PassFinished)] == [(1, 60)]
+        state = host.state(fleet.specs[name])
+        assert (state.reason, state.fleet_covered, state.trouble) == ("passes", 60, "")
+        assert fleet.attempts(name) > 5
+    with fleet.server.client() as client:
+        left = client.keys("*")
+        assert left
+        assert all(0 < client.ttl(key) <= 20 + 86_400 for key in left)
+
+
+def test_what_a_killed_host_had_claimed_is_run_by_the_other(fleet: QueueFleet) -> None:
+    fleet.launch('echo "$HOST_NAME" >> "$LOG"; sleep 0.1', passes=1)
+    fleet.wait_for_attempts(4)
+    fleet.kill("alpha")
+    fleet.wait_for_end("bêta")
+    counted = fleet.counted()
+    assert set(counted.values()) == {1}
+    # What alpha had told in its very last moment is counted by the queue, and alpha's journal may lack that.
+    assert len(counted) >= 40 - 4
+    assert fleet.hosts["bêta"].state(fleet.specs["bêta"]).fleet_covered == 40
+    assert {unit for _, unit in fleet.started()} == {f"{number}/40" for number in range(40)}
+    # Only what alpha ran or had not told when it was killed was started a second time.
+    assert sum(fleet.started().values()) <= 40 + 8
+
+
+def test_a_queue_that_hangs_stops_nobody_and_counts_everything_when_it_goes_on(fleet: QueueFleet) -> None:
+    fleet.launch("sleep 0.05")
+    fleet.wait_for_attempts(10)
+    fleet.server.send(signal.SIGSTOP)
+    fleet.wait_for_trouble("the queue is out of reach since")
+    before = {name: fleet.attempts(name) for name in NAMES}
+    for name in NAMES:
+        fleet.wait_for_attempts(before[name] + 20, name)
+    assert "working on its own shard" in fleet.trouble("alpha")
+    fleet.server.send(signal.SIGCONT)
+    fleet.wait_for_peace()
+    fleet.wait_for_attempts(before["alpha"] + 60)
+    fleet.stop()
+    assert set(fleet.counted().values()) == {1}
+    first = {unit for number, unit in fleet.counted() if number == 1}
+    assert first == {f"{number}/40" for number in range(40)}
+    for name in NAMES:
+        kinds = [note.split(" since")[0].split(" after")[0] for note in fleet.notes(name) if "queue" in note]
+        assert kinds[:2] == ["the queue is out of reach", "the queue is back"]
+
+
+def test_a_queue_that_was_restarted_empty_is_made_anew(fleet: QueueFleet) -> None:
+    fleet.launch("sleep 0.05")
+    fleet.wait_for_attempts(10)
+    fleet.server.end()
+    fleet.wait_for_trouble("the queue is out of reach since")
+    fleet.server.start()
+    fleet.wait_for_trouble("the queue was made anew")
+    fleet.wait_for_peace()
+    before = {name: len(fleet.counted()) for name in NAMES}
+    wait_for(lambda: len(fleet.counted()) > before["alpha"] + 20, "verdicts that count")
+    fleet.stop()
+    assert set(fleet.counted().values()) == {1}
+
+
+def test_a_host_that_was_gone_for_longer_than_its_lease_counts_nothing_twice(fleet: QueueFleet) -> None:
+    everything = {(1, f"{number}/60") for number in range(60)}
+    fleet.launch("sleep 0.2", units=60, passes=1)
+    fleet.wait_for_attempts(2)
+    os.kill(fleet.pids["alpha"], signal.SIGSTOP)
+    # Its lease goes by, and the other one runs what it held.
+    fleet.wait_for_end("bêta")
+    assert fleet.hosts["bêta"].state(fleet.specs["bêta"]).fleet_covered == 60
+    os.kill(fleet.pids["alpha"], signal.SIGCONT)
+    fleet.wait_for_end("alpha")
+    assert fleet.counted() == Counter(everything)
+    assert {place for place, times in fleet.started().items() if times == 2}  # which alpha ran to their end as well
+
+
+def test_a_wrong_password_is_told_without_the_secret_and_the_host_works_on_its_shard(fleet: QueueFleet) -> None:
+    wrong = "n0t/the one"
+    url = fleet.server.url.replace(fleet.server.url.split("@")[0], "redis://:n0t%2Fthe%20one")
+    fleet.launch("true", url=url, units=20, passes=1)
+    fleet.wait_for_end()
+    assert "pair or user is disabled" in fleet.trouble("alpha")
+    assert "working on its own shard" in fleet.trouble("alpha")
+    assert {unit for _, unit in fleet.started()} == {f"{number}/20" for number in range(20)}
+    assert fleet.counted() == Counter()
+    for path in fleet.files():
+        text = path.read_bytes().decode("utf-8", "replace")
+        assert path.name == "share.json" or not any(one in text for one in (wrong, "n0t%2Fthe", PASSWORD)), path
+
+
+def test_no_process_shows_the_secret(fleet: QueueFleet) -> None:
+    fleet.launch('tr "\\0" "\\n" < /proc/$$/environ; sleep 0.05')
+    fleet.wait_for_attempts(5)
+    for pid in fleet.pids.values():
+        for name in ("cmdline", "environ"):
+            shown = Path(f"/proc/{pid}/{name}").read_bytes()
+            assert b"s3cret" not in shown
+    fleet.stop()
+    outputs = [path for path in fleet.files() if path.name != "share.json"]
+    assert outputs
+    assert all(b"s3cret" not in path.read_bytes() for path in outputs)
+
+
+def test_a_queue_over_tls_is_trusted_by_its_certificate_only(tmp_path: Path, odd_path: Path) -> None:
+    server = RedisProcess(tmp_path, tls=True)
+    try:
+        fleet = QueueFleet(odd_path, server.start())
+        try:
+            fleet.launch("true", units=30, passes=1)
+            fleet.wait_for_end()
+            assert fleet.counted() == Counter({(1, f"{number}/30"): 1 for number in range(30)})
+            unknown = server.url.split("?")[0]
+            fleet.launch("true", url=unknown, units=30, passes=1, run_id="run-2")
+            fleet.wait_for_end()
+            assert "certificate verify failed" in fleet.trouble("alpha")
+        finally:
+            for host in fleet.hosts.values():
+                host.end_everything()
+    finally:
+        server.end()

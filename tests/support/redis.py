@@ -1,0 +1,105 @@
+"""A real redis-server on 127.0.0.1 for one test: a port of its own, a password, nothing on the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import redis as client
+
+PATIENCE_S = 15.0
+
+#: With characters that a URL must escape: a secret must not show in either form.
+PASSWORD = "s3cret/pä ss@word"
+
+
+def server_program() -> str:
+    """The path of redis-server (or Valkey's); skips the test where there is none."""
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    if found is None:
+        pytest.skip("there is no redis-server: apt-get install redis-server")
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+class RedisProcess:
+    """The server. `options` are written as in redis.conf, without the dashes."""
+
+    def __init__(self, folder: Path, *, tls: bool = False, options: tuple[str, ...] = ()) -> None:
+        self._folder, self._tls, self._options = folder, tls, options
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        if tls:
+            make_certificates(folder)
+
+    @property
+    def url(self) -> str:
+        password = quote(PASSWORD, safe="")
+        if self._tls:
+            return f"rediss://:{password}@127.0.0.1:{self.port}/0?ssl_ca_certs={quote(str(self._folder / 'ca.pem'))}"
+        return f"redis://:{password}@127.0.0.1:{self.port}/0"
+
+    def start(self) -> RedisProcess:
+        ports = ["--port", str(self.port)]
+        if self._tls:
+            ports = ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
+            ports += ["--tls-cert-file", str(self._folder / "server.pem")]
+            ports += ["--tls-key-file", str(self._folder / "server.key")]
+            ports += ["--tls-ca-cert-file", str(self._folder / "ca.pem")]
+        command = [server_program(), *ports, "--bind", "127.0.0.1", "--requirepass", PASSWORD]
+        command += ["--save", "", "--appendonly", "no", "--dir", str(self._folder), *self._options]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            with contextlib.suppress(client.RedisError), self.client() as one:
+                one.ping()
+                return self
+            assert self._process.poll() is None, f"{command[0]} ended at once"
+            assert time.monotonic() < deadline, f"{command[0]} does not answer"
+            time.sleep(0.02)
+
+    def client(self) -> client.Redis:
+        return client.Redis.from_url(self.url, socket_timeout=PATIENCE_S, socket_connect_timeout=1.0)
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, number)
+
+    def end(self) -> None:
+        """SIGKILL, also where it was stopped; it may be started again."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+def make_certificates(folder: Path) -> None:
+    """A CA of our own, and a certificate for 127.0.0.1 that it signed."""
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl to make certificates with")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=test CA")
+    openssl("req", *key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=queue")
+    (folder / "san").write_text("subjectAltName=IP:127.0.0.1")
+    sign = ("-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2")
+    openssl("x509", *sign, "-extfile", "san", "-out", "server.pem")

@@ -10,6 +10,7 @@ import re
 
 from pydantic import BaseModel
 
+from sltfleet.config.queue_url import SHAPE, QueueUrl, QueueUrlError, read_queue_url
 from sltfleet.core.duration import DURATION_PATTERN, DurationError, check_duration, parse_duration
 from sltfleet.core.gitignore import parse_patterns
 from sltfleet.core.nearest import did_you_mean, nearest
@@ -27,6 +28,7 @@ __all__ = [
     "read_env_value",
     "read_glob",
     "read_list",
+    "read_queue",
     "read_regex",
     "read_section",
     "read_size",
@@ -139,6 +141,20 @@ def read_regex(value: object) -> object:
             if meant and name not in _GROUPS:
                 raise FieldError(f"the group {name!r} means nothing here", f"did you mean {meant!r}?")
     return value
+
+
+def read_queue(value: object) -> QueueUrl | None:
+    """Return the address of a queue; nothing and "" mean that there is none. Raises FieldError, without the secret."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, QueueUrl):
+        return value
+    if not isinstance(value, str):
+        raise FieldError("expected the address of a queue", SHAPE)
+    try:
+        return read_queue_url(value)
+    except QueueUrlError as error:
+        raise FieldError(error.message, error.hint) from None
 
 
 def read_env_value(value: object) -> object:

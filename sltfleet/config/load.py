@@ -6,6 +6,7 @@ All mistakes of a file are reported at once, in one ConfigError.
 from __future__ import annotations
 
 import os.path
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 from sltfleet.config.checks import check_tree, mapping
 from sltfleet.config.model import FleetConfig
 from sltfleet.config.problems import by_line, problem_at, problems_of
+from sltfleet.config.queue_url import QueueUrl, QueueUrlError, read_queue_url
 from sltfleet.config.yaml_nodes import MAX_FILE_BYTES, YamlError
 from sltfleet.config.yaml_tree import YamlTree, read_yaml
 from sltfleet.core.errors import ConfigError, ConfigProblem, UsageError
@@ -22,13 +24,15 @@ from sltfleet.core.errors import ConfigError, ConfigProblem, UsageError
 FLEET_FILE_NAME = "fleet.yaml"
 FLEET_VARIABLE = "SLTFLEET_FLEET"
 SSH_CONFIG_VARIABLE = "SLTFLEET_SSH_CONFIG"
+QUEUE_VARIABLE = "SLTFLEET_QUEUE"
 
 
 @dataclass(frozen=True)
 class LoadedConfig:
     """What fleet.yaml says, and the absolute paths that it means.
 
-    `ssh_config` is None where ssh reads its usual files.
+    `ssh_config` is None where ssh reads its usual files. `queue` is None where the hosts share none;
+    `queue_exposed` where the file has the queue's password and others may read it.
     """
 
     config: FleetConfig
@@ -36,14 +40,16 @@ class LoadedConfig:
     fleet_dir: Path
     repo: Path
     ssh_config: Path | None
+    queue: QueueUrl | None = None
+    queue_exposed: bool = False
 
 
 def load_config(path: Path | None, *, ssh_config: str | None, environ: Mapping[str, str], cwd: Path) -> LoadedConfig:
     """Return the configuration of the file `path`, or of the one that `find_fleet_file` finds.
 
-    `ssh_config` is what the command line says; SLTFLEET_SSH_CONFIG and the file's own `ssh_config` come after it. `cwd`
-    must be absolute. Raises ConfigError for a file that is missing or wrong, UsageError for an ssh config that is not
-    there.
+    `ssh_config` is what the command line says; SLTFLEET_SSH_CONFIG and the file's own `ssh_config` come after it.
+    SLTFLEET_QUEUE wins over the file's `queue`. `cwd` must be absolute. Raises ConfigError for a file that is missing
+    or wrong, UsageError for an ssh config that is not there and a variable that cannot be used.
     """
     found = cwd / path if path is not None else find_fleet_file(environ, cwd)
     chosen = _ssh_config_of_the_person(ssh_config, environ, cwd)
@@ -61,6 +67,8 @@ def load_config(path: Path | None, *, ssh_config: str | None, environ: Mapping[s
         fleet_dir=found.parent,
         repo=repo or found.parent,
         ssh_config=chosen or ssh_config_here,
+        queue=_queue(config.queue, environ),
+        queue_exposed=config.queue is not None and config.queue.has_password and _others_may_read(found),
     )
 
 
@@ -132,6 +140,24 @@ def _ssh_config_of_the_person(argument: str | None, environ: Mapping[str, str], 
     if not _is_file(path):
         raise UsageError(f"there is no ssh config {path}", f"{origin} names it", "name a file that is there")
     return path
+
+
+def _queue(in_file: QueueUrl | None, environ: Mapping[str, str]) -> QueueUrl | None:
+    """Return the queue: the variable's, which may be "" for none, or else the file's. Raises UsageError."""
+    named = environ.get(QUEUE_VARIABLE)
+    if named is None:
+        return in_file
+    try:
+        return read_queue_url(named) if named else None
+    except QueueUrlError as error:
+        raise UsageError(f"{QUEUE_VARIABLE} cannot be used", error.message, error.hint) from None
+
+
+def _others_may_read(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
+    except OSError:  # it was there a moment ago
+        return False
 
 
 def _resolve(text: str, base: Path) -> Path:

@@ -20,6 +20,7 @@ from sltfleet.config.types import (
     InnerPath,
     Items,
     LocalPath,
+    Queue,
     RootPath,
     SafeName,
     Size,
@@ -237,6 +238,9 @@ class FleetConfig(Strict):
     """The suite that `run` takes without `--suite`; default: the only one, or the first."""
     sync: Annotated[SyncConfig, BeforeValidator(read_section)] = Field(default_factory=SyncConfig)
     """What is synced."""
+    queue: Queue = None
+    """A Redis or Valkey that all hosts reach, from which they share the units: `redis://[[USER]:PASSWORD@]HOST[:PORT]`,
+    or `rediss://` for TLS. The variable SLTFLEET_QUEUE wins: a password should stand there, and not in a file."""
     hosts: dict[HostName, Annotated[HostConfig, BeforeValidator(read_section)]] = Field(min_length=1)
     """The fleet: settings by host; a host without settings is a name and a colon."""
     suites: dict[SafeName, SuiteConfig] = Field(min_length=1)

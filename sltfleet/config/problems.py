@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from sltfleet.config.fields import FieldError
 from sltfleet.config.model import FleetConfig
+from sltfleet.config.queue_url import masked
 from sltfleet.config.yaml_tree import KeyPath, Place, YamlTree, dotted
 from sltfleet.core.errors import ConfigProblem
 from sltfleet.core.nearest import did_you_mean
@@ -112,7 +113,7 @@ def _type_hint(kind: str, value: object, source: str) -> str:
         name = next(iter(value))
         return f'to YAML braces are a mapping: write "{{{name}}}" in quotes'
     if kind == "tuple_type" and isinstance(value, (str, int, float)):
-        return f'write ["{source}"]' if source else ""
+        return f'write ["{masked(source)}"]' if source else ""
     if kind.startswith("int") and isinstance(value, str) and value.isdigit():
         return "write the number without quotes and without leading zeros"
     return ""
@@ -127,7 +128,8 @@ def _shown(value: object, source: str) -> str:
     if isinstance(value, (int, float)):
         return f"the number {source or value}"
     if isinstance(value, str):
-        return f"the text {value[:_MAX_SHOWN_CHARACTERS]!r}" + ("…" if len(value) > _MAX_SHOWN_CHARACTERS else "")
+        text = masked(value)
+        return f"the text {text[:_MAX_SHOWN_CHARACTERS]!r}" + ("…" if len(text) > _MAX_SHOWN_CHARACTERS else "")
     return "keys and values" if isinstance(value, dict) else "a list"
 
 

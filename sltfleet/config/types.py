@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from sltfleet.config.fields import (
     DURATION_PATTERN,
@@ -18,6 +18,7 @@ from sltfleet.config.fields import (
     read_env_value,
     read_glob,
     read_list,
+    read_queue,
     read_regex,
     read_size,
     read_sync_pattern,
@@ -36,6 +37,7 @@ from sltfleet.config.names import (
     check_safe_name,
     check_word,
 )
+from sltfleet.config.queue_url import QueueUrl
 
 T = TypeVar("T")
 
@@ -69,6 +71,12 @@ LocalPath = Annotated[str, AfterValidator(check_path)]
 DottedPath = Annotated[str, AfterValidator(check_dotted_path)]
 #: As the journal names it.
 UnitId = Annotated[str, Field(min_length=1, max_length=1000)]
+#: Its value is a type that never shows the secret.
+Queue = Annotated[
+    QueueUrl | None,
+    PlainValidator(read_queue),
+    WithJsonSchema({"type": "string", "pattern": "^rediss?://"}),
+]
 ExitCode = Annotated[int, Field(ge=0, le=255)]
 #: A tuple that is written as a list.
 Items = Annotated[tuple[T, ...], BeforeValidator(read_list)]

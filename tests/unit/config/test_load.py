@@ -267,3 +267,60 @@ def test_a_good_file_with_a_piece_torn_out_or_pasted_in_is_read_or_explained(dat
     end = data.draw(st.integers(start, min(start + 20, len(DESIGN))))
     piece = data.draw(st.sampled_from([*_TRAPS, *_PIECES]))
     _load_or_explain((DESIGN[:start] + piece + DESIGN[end:]).encode("utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("in_file", "variable", "place"),
+    [
+        ("redis://a", None, "redis://a:6379/0"),
+        ("redis://a", "rediss://b", "rediss://b:6379/0"),
+        ("", "redis://b", "redis://b:6379/0"),
+        ("redis://a", "", None),
+        ("", None, None),
+    ],
+)
+def test_the_variable_names_the_queue_before_the_file_does(
+    in_file: str, variable: str | None, place: str | None, odd_path: Path
+) -> None:
+    environ = {} if variable is None else {"SLTFLEET_QUEUE": variable}
+    queue = load(odd_path, write(odd_path, f"queue: {in_file}\n{SMALL}"), **environ).queue
+    assert (queue and str(queue)) == place
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "words"),
+    [
+        ("queue: http://:{secret}@q", "queue", "neither 'redis' nor 'rediss'; did you mean redis://?"),
+        ("queue: [redis://:{secret}@q]", "queue", "expected the address of a queue"),
+        ("queue: redis://:{secret}@q?wait=5", "queue", "the option 'wait' is unknown; known options"),
+        ("sync: redis://:{secret}@q", "sync", "found the text 'redis://…@q'"),
+        ("qeue: redis://:{secret}@q", "qeue", "did you mean 'queue'?"),
+    ],
+)
+def test_a_bad_queue_is_an_error_with_line_and_key_and_without_the_secret(
+    line: str, key: str, words: str, odd_path: Path
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(odd_path, write(odd_path, f"{SMALL}{line.format(secret='s3cr3t')}\n"))
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.key) == (4, key)
+    assert words in f"{problem.message}; {problem.hint}"
+    assert "s3cr3t" not in f"{caught.value} {problem}"
+
+
+def test_a_bad_queue_in_the_variable_is_an_error_that_names_it(odd_path: Path) -> None:
+    with pytest.raises(UsageError, match="SLTFLEET_QUEUE cannot be used: names no host") as caught:
+        load(odd_path, write(odd_path), SLTFLEET_QUEUE="redis://:s3cr3t@")
+    assert "s3cr3t" not in f"{caught.value} {caught.value.fix}"
+
+
+def test_a_file_with_a_password_that_others_may_read_is_noticed(odd_path: Path) -> None:
+    path = write(odd_path, f"queue: redis://:s3cr3t@q\n{SMALL}")
+    path.chmod(0o640)
+    assert load(odd_path).queue_exposed
+    path.chmod(0o600)
+    assert not load(odd_path).queue_exposed
+    path.chmod(0o644)
+    write(odd_path, f"queue: redis://q\n{SMALL}")
+    assert not load(odd_path).queue_exposed
+    assert "s3cr3t" not in repr(load(odd_path))

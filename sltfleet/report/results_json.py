@@ -13,7 +13,9 @@
                 "failures": [{"run_id", "host", "attempt", "unit", "worker", "pass_number", "seed", "outcome",
                               "message", "start_s", "end_s", "neighbours": […], "output"}]}],
      "slowest": [{"unit", "median_s", "max_s", "attempts"}],
-     "quarantined": [{"unit", "timeouts", "hosts": […]}]}
+     "quarantined": [{"unit", "timeouts", "hosts": […]}],
+     "shared": {"passes", "units_counted", "counted", "uncounted",      # null without a shared queue
+                "hosts": [{"host", "first_pass", "counted", "uncounted"}]}}
 
     {"format": 1, "runs": [{"run", "project", "suite", "seed", "once", "summary"}]}    # compare
 
@@ -45,6 +47,7 @@ def run_json(report: RunReport) -> dict[str, object]:
         "flaky": [_rounded(asdict(found)) for found in report.flaky],
         "slowest": [_rounded(asdict(unit)) for unit in report.slowest],
         "quarantined": [asdict(unit) for unit in report.quarantined],
+        "shared": asdict(report.shared) if report.shared else None,
     }
 
 

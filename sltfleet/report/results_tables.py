@@ -31,6 +31,7 @@ def run_tables(report: RunReport) -> str:
         _title(report),
         _section("Outcomes", outcomes_table(report)),
         _section(f"Utilization, {_basis(report)}", utilization_table(report)),
+        _section("Shared queue: one verdict counts per unit and pass", shared_table(report)),
         _section(
             "Causes: failures whose messages differ in values only", causes_table(report.causes), _more(report.causes)
         ),
@@ -81,6 +82,21 @@ def utilization_table(report: RunReport) -> str:
         "over",
     )
     return table(rows, headers, text_columns=1)
+
+
+def shared_table(report: RunReport) -> str:
+    """Return what the shared queue counted of each host; "" where the hosts had none."""
+    shared = report.shared
+    if shared is None:
+        return ""
+    rows = [
+        (visible(host.host), count(host.first_pass), count(host.counted), count(host.uncounted))
+        for host in shared.hosts
+    ]
+    first_pass = sum(host.first_pass for host in shared.hosts)
+    total = report.summary.units_total
+    rows.append((style(FLEET, bold=True), of(first_pass, total), count(shared.counted), count(shared.uncounted)))
+    return table(rows, ("host", "first pass", "counted", "not counted"), text_columns=1)
 
 
 def causes_table(causes: Sequence[Cause]) -> str:
@@ -219,8 +235,8 @@ def _utilization_row(run: HostRun) -> Row:
 def _fleet_row(report: RunReport) -> Row:
     found = report.summary
     cpu = None if found.cpu_mean_percent is None else found.cpu_mean_percent / 100
-    passes = count(found.passes_min)
-    if found.passes_max > found.passes_min:
+    passes = count(report.shared.passes if report.shared else found.passes_min)
+    if not report.shared and found.passes_max > found.passes_min:
         passes += f" to {count(found.passes_max)}"
     return (
         style(FLEET, bold=True),

@@ -47,6 +47,7 @@ _NUMBER_KEYS = (
     "budget_s",
     "reason",
     "quarantined",
+    "fleet_covered",
     "worker_states",
 )
 
@@ -210,7 +211,13 @@ def _fleet_row(statuses: Sequence[HostStatus]) -> tuple[str, ...]:
 
 
 def _fleet_coverage(states: Sequence[State]) -> tuple[int, int]:
-    """The sums over the hosts, of no less than the whole list: a host of which nothing is known has its share, too."""
+    """The sums over the hosts, of no less than the whole list: a host of which nothing is known has its share, too.
+
+    Where hosts share a queue it tells what they cover together.
+    """
+    told = [state.fleet_covered for state in states if state.fleet_covered is not None]
+    if told:
+        return max(told), max(state.units_total for state in states)
     shares = [coverage(state) for state in states]
     total = max([sum(total for _, total in shares), *(state.units_total for state in states)])
     return sum(covered for covered, _ in shares), total
@@ -265,6 +272,7 @@ def _numbers(state: State) -> dict[str, object]:
         "budget_s": state.budget_s,
         "reason": state.reason,
         "quarantined": list(state.quarantined),
+        "fleet_covered": state.fleet_covered,
         "worker_states": [
             {
                 "worker": worker.worker,

@@ -66,6 +66,11 @@ CREATE TABLE attempts (
     PRIMARY KEY (host_id, attempt)
 ) WITHOUT ROWID;
 CREATE INDEX attempts_by_unit ON attempts (unit_id, host_id);
+-- What the shared queue of a run counted, and for which pass.
+CREATE TABLE counted (
+    host_id INTEGER NOT NULL REFERENCES hosts ON DELETE CASCADE, attempt INTEGER NOT NULL, pass_number INTEGER NOT NULL,
+    PRIMARY KEY (host_id, attempt)
+) WITHOUT ROWID;
 -- A case that an attempt failed.
 CREATE TABLE failures (
     host_id INTEGER NOT NULL REFERENCES hosts ON DELETE CASCADE, attempt INTEGER NOT NULL,

@@ -140,6 +140,32 @@ class QuarantinedUnit:
 
 
 @dataclass(frozen=True)
+class SharedHost:
+    """What the shared queue counted of a host: verdicts in the first pass, in all, and those it did not count."""
+
+    host: str
+    first_pass: int
+    counted: int
+    uncounted: int
+
+
+@dataclass(frozen=True)
+class SharedRun:
+    """A run whose hosts shared a queue, which counts one verdict per unit and pass, over all hosts.
+
+    `passes` are complete for the fleet: each unit has its counted verdict. `units_counted` have one in any pass.
+    `uncounted` are second verdicts: of a host that was given up too early, or without the queue for a while, and of
+    units that were tried again.
+    """
+
+    passes: int
+    units_counted: int
+    counted: int
+    uncounted: int
+    hosts: tuple[SharedHost, ...]
+
+
+@dataclass(frozen=True)
 class RunReport:
     """Everything that the tables of one run show. `slowest` is the top of the list, all else is whole."""
 
@@ -155,3 +181,5 @@ class RunReport:
     flaky: tuple[Flaky, ...]
     slowest: tuple[SlowUnit, ...]
     quarantined: tuple[QuarantinedUnit, ...]
+    #: None where the hosts shared no queue.
+    shared: SharedRun | None = None

@@ -19,6 +19,7 @@ from sltfleet.results.causes import causes
 from sltfleet.results.database import from_sql
 from sltfleet.results.model import FailingCase, Flaky, HostRun, LeftBehind, QuarantinedUnit, RunReport, SlowUnit
 from sltfleet.results.rows import read_samples
+from sltfleet.results.shared import shared_run
 from sltfleet.results.store import Store
 from sltfleet.wire.coverage import Coverage, is_share
 from sltfleet.wire.outcome import BAD, PASS, VERDICTS
@@ -71,6 +72,7 @@ def run_report(store: Store, run_id: str, only_hosts: Sequence[str] = ()) -> Run
             flaky=flaky(store, run_id),
             slowest=slowest_units(store, run_id),
             quarantined=quarantined_units(store, run_id),
+            shared=shared_run(store, run_id, total),
         )
 
 

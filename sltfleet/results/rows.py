@@ -12,6 +12,7 @@ from sltfleet.results.database import to_sql
 from sltfleet.wire.events import (
     AttemptFinished,
     AttemptStarted,
+    Counted,
     Event,
     Note,
     PassFinished,
@@ -103,6 +104,11 @@ class PieceWriter:
                 self._finished(event)
             elif isinstance(event, Sample):
                 self._samples.add(event, self._budget_s)
+            elif isinstance(event, Counted):
+                self._connection.executemany(
+                    "INSERT OR IGNORE INTO counted VALUES (?, ?, ?)",
+                    ((self._host_id, attempt, event.pass_number) for attempt in event.attempts),
+                )
             else:
                 self._rare(event)
         self._connection.executemany(

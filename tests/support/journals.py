@@ -8,6 +8,7 @@ from sltfleet.core.paths import LocalPaths
 from sltfleet.wire.events import (
     AttemptFinished,
     AttemptStarted,
+    Counted,
     Event,
     FailedCase,
     Output,
@@ -124,6 +125,11 @@ class JournalBuilder:
     def sample(self, at_s: float, cpu_percent: float = 50.0) -> JournalBuilder:
         """Add a sample."""
         self.events.append(Sample(at_s, cpu_percent, 4 << 30, 1, 20 << 20, at_s / 100))
+        return self
+
+    def counted(self, *attempts: int, pass_number: int = 1) -> JournalBuilder:
+        """Add that the shared queue counts attempts."""
+        self.events.append(Counted(self.events[-1].t, pass_number, attempts))
         return self
 
     def pass_end(self, pass_number: int, at_s: float) -> JournalBuilder:

@@ -44,6 +44,19 @@ def hostile(folder: Path) -> RunReport:
     return gather_report(paths, RUN_ID)
 
 
+def queued(folder: Path) -> RunReport:
+    """A run of two hosts with a shared queue, from which one was cut off for a while."""
+    paths = LocalPaths(folder)
+    alpha = JournalBuilder(host="localhost", units=UNITS, budget_s=10)
+    beta = JournalBuilder(host="rwalters-sandbox-1", units=UNITS, budget_s=10)
+    for number, unit in enumerate(UNITS, 1):
+        alpha.attempt(0, unit, number - 1, number)
+        (beta if number % 2 else alpha).attempt(1, unit, number - 1, number, pass_number=2)
+    alpha.counted(1, 2, 4, 5).counted(3, 6, pass_number=2).finish(10).write(paths, "localhost")
+    beta.attempt(0, UNITS[2], 1, 2).counted(3).counted(1, pass_number=2).finish(10).write(paths, "rwalters-sandbox-1")
+    return gather_report(paths, RUN_ID)
+
+
 def _busy(host: str, factor: float) -> JournalBuilder:
     journal = JournalBuilder(workers=4, units=UNITS, budget_s=60, host=host, cores=2)
     for worker in range(4):

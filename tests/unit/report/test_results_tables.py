@@ -17,9 +17,9 @@ from sltfleet.report.results_tables import causes_table, failing_table, run_tabl
 from sltfleet.report.tables import MAX_ROWS
 from sltfleet.results.model import Cause, FailingCase, Flaky, SlowUnit
 from tests.support.golden import check_golden
-from tests.unit.report.reports import hostile, looping, once
+from tests.unit.report.reports import hostile, looping, once, queued
 
-MAKERS = [looping, once, hostile]
+MAKERS = [looping, once, hostile, queued]
 
 
 def names(maker: Callable[[Path], RunReport]) -> str:

@@ -68,6 +68,15 @@ class TestTheTable:
     def test_every_state_has_its_line_and_the_fleet_one_below(self) -> None:
         check_golden("status/every_state.txt", plain(status_table(FLEET)))
 
+    def test_hosts_that_share_a_queue_cover_the_units_together(self) -> None:
+        told = [
+            HostStatus("a", RUNNING, RUN_ID, make_state(units_total=20, units_covered=9, fleet_covered=15)),
+            HostStatus("b", RUNNING, RUN_ID, make_state(units_total=20, units_covered=8, fleet_covered=16)),
+            HostStatus("out of reach", RUNNING, RUN_ID, make_state(units_total=20, units_covered=1)),
+        ]
+        assert " 16/20 " in plain(status_table(told)).splitlines()[-1]
+        assert [host["fleet_covered"] for host in status_json(told)["hosts"]] == [15, 16, None]  # type: ignore[attr-defined]
+
     def test_hosts_without_a_run_have_dashes(self) -> None:
         idle = [HostStatus("alpha", IDLE), HostStatus("beta", IDLE)]
         check_golden("status/idle.txt", plain(status_table(idle)))

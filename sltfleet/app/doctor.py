@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from sltfleet.app.fleet import Fleet, Host, HostResults
 from sltfleet.app.progress import Listener
+from sltfleet.app.queue import check_queue, exposed_queue
 from sltfleet.config.model import HostConfig
 from sltfleet.core.controller import diagnose_controller, parse_versions, versions_script
 from sltfleet.core.diagnosis import HostDiagnosis, diagnose, diagnose_unreachable, estimate_skew
-from sltfleet.core.facts import HostFacts
+from sltfleet.core.facts import OLDEST_QUEUE_PYTHON, HostFacts
 from sltfleet.core.findings import Finding, Needs, Skew
 from sltfleet.core.probe import PROBE_TIMEOUT_S, parse_probe, probe_script
 from sltfleet.transport.connect import open_transport
@@ -33,8 +35,30 @@ def doctor(fleet: Fleet, listener: Listener, *, now: WallClock = time.time) -> H
 
     asked = fleet.each_host("examining", examine, listener)
     unreachable = {name: diagnose_unreachable(name, error) for name, error in asked.errors.items()}
-    found = {**asked.values, **unreachable}
+    found = {**_with_queue(fleet, asked.values, listener), **unreachable}
     return HostResults({host.name: found[host.name] for host in fleet.hosts})
+
+
+def _with_queue(fleet: Fleet, diagnoses: dict[str, HostDiagnosis], listener: Listener) -> dict[str, HostDiagnosis]:
+    """Return the diagnoses with what the hosts say of the shared queue, where there is one to be used."""
+    able = tuple(host for host in fleet.hosts if host.name in diagnoses and _can_ask(diagnoses[host.name]))
+    if fleet.loaded.queue is None or not able:
+        return diagnoses
+    checked = check_queue(fleet, fleet.loaded.queue, able, listener)
+    return {
+        name: replace(
+            found,
+            findings=(*found.findings, checked.findings[name]) if name in checked.findings else found.findings,
+            queue_round_trip_s=checked.round_trip_s(name),
+        )
+        for name, found in diagnoses.items()
+    }
+
+
+def _can_ask(diagnosis: HostDiagnosis) -> bool:
+    """Whether the host has the python3 that the queue's client needs; that it has none is a finding already."""
+    python = diagnosis.facts.python_since(OLDEST_QUEUE_PYTHON) if diagnosis.facts else None
+    return python is not None and python.version >= OLDEST_QUEUE_PYTHON
 
 
 def check_controller(fleet: Fleet) -> tuple[Finding, ...]:
@@ -45,7 +69,8 @@ def check_controller(fleet: Fleet) -> tuple[Finding, ...]:
     finally:
         here.close()
     uses_ssh = any(host.config.transport == "ssh" for host in fleet.hosts)
-    return diagnose_controller(parse_versions(result.stdout), uses_ssh=uses_ssh)
+    exposed = exposed_queue(fleet.loaded)
+    return diagnose_controller(parse_versions(result.stdout), uses_ssh=uses_ssh) + ((exposed,) if exposed else ())
 
 
 def examine_host(fleet: Fleet, host: Host, now: WallClock = time.time) -> HostDiagnosis:
@@ -75,4 +100,6 @@ def host_needs(fleet: Fleet, host: Host) -> Needs:
     """Return what fleet.yaml wants of the host, over all suites."""
     suites = [suite for suite in fleet.loaded.config.suites.values() if suite.needs_cargo]
     toolchains = {suite.build.toolchain for suite in suites if suite.build.toolchain}
-    return Needs(host.config.workers, tuple(sorted(toolchains)), cargo=bool(suites))
+    return Needs(
+        host.config.workers, tuple(sorted(toolchains)), cargo=bool(suites), queue=fleet.loaded.queue is not None
+    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sltfleet.app.build import build
 from sltfleet.app.fleet import Fleet, Host, HostResults
 from sltfleet.app.progress import Listener, Warned
+from sltfleet.app.queue import queue_for_run
 from sltfleet.app.revision import read_revision
 from sltfleet.app.runs import RunRecord, save_run
 from sltfleet.app.starting import start_hosts
@@ -74,7 +75,7 @@ def start_run(
     """Build the suite on every selected host and start it there.
 
     The hosts that cannot build or start are in `launched.errors`; the run goes on with the others. Raises RunError when
-    it has started and cannot be remembered here, UsageError for an unknown suite.
+    it has started and cannot be remembered here, or the hosts reach different queues, UsageError for an unknown suite.
     """
     name, suite = fleet.suite(suite_name)
     seed = secrets.randbits(32) if options.seed is None else options.seed
@@ -90,7 +91,8 @@ def start_run(
         )
         for host in ready
     }
-    launched = start_hosts(fleet, specs, listener, replace=options.replace)
+    queue = queue_for_run(fleet, tuple(ready), listener)
+    launched = start_hosts(fleet, specs, listener, replace=options.replace, queue=queue)
     for host, answer in launched.values.items():
         if answer.lost_run_id:
             listener(_lost_before(host, answer))

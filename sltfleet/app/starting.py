@@ -4,6 +4,7 @@ units of the first pass.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -13,11 +14,18 @@ from sltfleet.app.fleet import Fleet, Host, HostResults
 from sltfleet.app.progress import Listener, Warned
 from sltfleet.app.stop import STOP_TIMEOUT_S, stop_host
 from sltfleet.core.errors import ActiveRunError, RunError
-from sltfleet.core.launching import launch_prepared_script, launch_script, prepare_script, read_launch, read_prepare
+from sltfleet.core.launching import (
+    for_queue,
+    launch_prepared_script,
+    launch_script,
+    prepare_script,
+    read_launch,
+    read_prepare,
+)
 from sltfleet.core.sharing import share_out
 from sltfleet.core.shell import Script
 from sltfleet.wire.handshake import Launched, Prepared
-from sltfleet.wire.share import Share
+from sltfleet.wire.share import QueueAccess, Share
 from sltfleet.wire.spec import Spec
 
 T = TypeVar("T")
@@ -32,10 +40,11 @@ def start_hosts(
     listener: Listener,
     *,
     replace: bool,
+    queue: QueueAccess | None = None,
 ) -> HostResults[Launched]:
     """Start the run on every host that has a spec; what keeps the others from it is in the errors.
 
-    `replace`: end a run that is active there.
+    `replace`: end a run that is active there. `queue`: where the hosts, if there are several, share the units.
     """
     hosts = tuple(host for host in fleet.hosts if host.name in specs)
     if len(hosts) < 2:
@@ -43,7 +52,10 @@ def start_hosts(
             "starting", lambda host: launch(host, specs[host.name], replace=replace), listener, hosts=hosts
         )
     prepared = fleet.each_host(
-        "preparing", lambda host: _prepare(host, specs[host.name], replace=replace), listener, hosts=hosts
+        "preparing",
+        lambda host: _prepare(host, specs[host.name], replace=replace, queue=queue is not None),
+        listener,
+        hosts=hosts,
     )
     sharing = share_out(prepared.values, {name: spec.speed for name, spec in specs.items()})
     if sharing.why:
@@ -56,7 +68,9 @@ def start_hosts(
         )
 
     def start(host: Host) -> tuple[Launched, str]:
-        return _launch_prepared(host, specs[host.name], sharing.shares.get(host.name), replace=replace)
+        share = sharing.shares.get(host.name)
+        told = None if share is None else dataclasses.replace(share, queue=queue)
+        return _launch_prepared(host, specs[host.name], told, replace=replace, queue=queue is not None)
 
     ready = tuple(host for host in hosts if host.name in prepared.values)
     launched = fleet.each_host("starting", start, listener, hosts=ready)
@@ -76,39 +90,43 @@ def _about_share_of_lost(spec: Spec) -> str:
     return "the other hosts run its share of the units once they are done with theirs"
 
 
-def launch(host: Host, spec: Spec, *, replace: bool, share: Share | None = None) -> tuple[Launched, str]:
+def launch(
+    host: Host, spec: Spec, *, replace: bool, share: Share | None = None, queue: bool = False
+) -> tuple[Launched, str]:
     """Start a run on a host, and return its answer and a summary. Raises HostError, RunError and ActiveRunError.
 
-    `replace`: end a run that is active there.
+    `replace`: end a run that is active there. `queue`: the runner is to be able to use one.
     """
-    script = launch_script(host.paths, spec.run_id, _archive(), _spec_text(spec), _share_text(share))
+    script = launch_script(host.paths, spec.run_id, _archive(queue), _spec_text(spec), _share_text(share))
 
     def attempt() -> Launched:
-        return _ask(host, script, read_launch)
+        return _ask(host, script, read_launch, queue)
 
     answer = _replacing(host, attempt, attempt) if replace else attempt()
     return answer, _summary(answer)
 
 
-def _prepare(host: Host, spec: Spec, *, replace: bool) -> tuple[Prepared, str]:
-    script = prepare_script(host.paths, spec.run_id, _archive(), _spec_text(spec))
+def _prepare(host: Host, spec: Spec, *, replace: bool, queue: bool) -> tuple[Prepared, str]:
+    script = prepare_script(host.paths, spec.run_id, _archive(queue), _spec_text(spec))
 
     def attempt() -> Prepared:
-        return _ask(host, script, read_prepare)
+        return _ask(host, script, read_prepare, queue)
 
     answer = _replacing(host, attempt, attempt) if replace else attempt()
     return answer, f"{answer.units} units"
 
 
-def _launch_prepared(host: Host, spec: Spec, share: Share | None, *, replace: bool) -> tuple[Launched, str]:
-    script = launch_prepared_script(host.paths, spec.run_id, _archive(), _share_text(share))
+def _launch_prepared(
+    host: Host, spec: Spec, share: Share | None, *, replace: bool, queue: bool
+) -> tuple[Launched, str]:
+    script = launch_prepared_script(host.paths, spec.run_id, _archive(queue), _share_text(share))
 
     def attempt() -> Launched:
-        return _ask(host, script, read_launch)
+        return _ask(host, script, read_launch, queue)
 
     def anew() -> Launched:
         """A refusal because of a run that came in between removes what was prepared."""
-        return launch(host, spec, replace=False, share=share)[0]
+        return launch(host, spec, replace=False, share=share, queue=queue)[0]
 
     answer = _replacing(host, attempt, anew) if replace else attempt()
     return answer, _summary(answer)
@@ -133,13 +151,13 @@ def _replacing(host: Host, attempt: Callable[[], T], again: Callable[[], T]) -> 
     return again()
 
 
-def _ask(host: Host, script: Script, read: Callable[[int, str, str], T]) -> T:
-    result = host.transport.run(script, timeout_s=LAUNCH_TIMEOUT_S)
+def _ask(host: Host, script: Script, read: Callable[[int, str, str], T], queue: bool) -> T:
+    result = host.transport.run(for_queue(script) if queue else script, timeout_s=LAUNCH_TIMEOUT_S)
     return read(result.exit_code, result.stdout, result.stderr)
 
 
-def _archive() -> tuple[str, str, bytes]:
-    archive = runner_archive()
+def _archive(queue: bool) -> tuple[str, str, bytes]:
+    archive = runner_archive(queue=queue)
     return archive.name, archive.sha256, archive.data
 
 

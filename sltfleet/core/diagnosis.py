@@ -22,6 +22,8 @@ class HostDiagnosis:
     findings: tuple[Finding, ...]
     facts: HostFacts | None = None
     skew: Skew | None = None
+    #: One round trip to the shared queue, None where there is no queue or it cannot be used.
+    queue_round_trip_s: float | None = None
 
     @property
     def level(self) -> Level:
@@ -29,12 +31,13 @@ class HostDiagnosis:
         return max((finding.level for finding in self.findings), default=Level.OK)
 
     def to_json(self) -> dict[str, object]:
-        """Return the documented JSON shape: `host`, `level`, `findings`, `skew`, `facts` (null where unknown)."""
+        """Return the documented JSON shape, null for what is unknown."""
         return {
             "host": self.host,
             "level": str(self.level),
             "findings": [finding.to_json() for finding in self.findings],
             "skew": asdict(self.skew) if self.skew else None,
+            "queue_round_trip_s": self.queue_round_trip_s,
             "facts": asdict(self.facts) if self.facts else None,
         }
 

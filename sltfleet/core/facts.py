@@ -10,6 +10,8 @@ from typing import Literal
 
 #: What the runner's code is written for.
 OLDEST_PYTHON = (3, 8)
+#: What the client of a shared queue is written for.
+OLDEST_QUEUE_PYTHON = (3, 10)
 
 #: absent: nothing there yet. marked: ours, by its marker. foreign: another project's. unmarked: without a marker.
 #: link: a symbolic link. other: no folder at all.
@@ -153,8 +155,12 @@ class HostFacts:
 
     @property
     def python(self) -> Python | None:
-        """The python3 that the runner would be started with: the first that is new enough, else the first."""
-        new_enough = [python for python in self.pythons if python.version >= OLDEST_PYTHON]
+        """The python3 that the runner would be started with."""
+        return self.python_since(OLDEST_PYTHON)
+
+    def python_since(self, oldest: tuple[int, ...]) -> Python | None:
+        """The first python3 that is new enough, else the first."""
+        new_enough = [python for python in self.pythons if python.version >= oldest]
         return next(iter(new_enough or self.pythons), None)
 
     @property

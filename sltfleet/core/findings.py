@@ -43,9 +43,10 @@ class Skew:
 @dataclass(frozen=True)
 class Needs:
     """What fleet.yaml wants of a host: its `workers` (None: one per core), cargo with what it takes to compile Rust,
-    and toolchains by rustup's names.
+    toolchains by rustup's names, and whether runs share a queue.
     """
 
     workers: int | None = None
     toolchains: tuple[str, ...] = ()
     cargo: bool = True
+    queue: bool = False

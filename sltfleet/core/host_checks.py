@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sltfleet.core.facts import OLDEST_PYTHON, HostFacts
+from sltfleet.core.facts import OLDEST_PYTHON, OLDEST_QUEUE_PYTHON, HostFacts
 from sltfleet.core.findings import Finding, Level, Needs, Skew
 from sltfleet.core.installing import Need, install_command
+from sltfleet.core.launching import PYTHON_FIX
 from sltfleet.core.probe import UTILITIES
 from sltfleet.core.shell import join, quote
 from sltfleet.core.size import format_size
@@ -115,7 +116,8 @@ def _rsync(asked: Asked) -> Finding:
 
 
 def _python(asked: Asked) -> Finding:
-    python = asked.facts.python
+    wanted = OLDEST_QUEUE_PYTHON if asked.needs.queue else OLDEST_PYTHON
+    python = asked.facts.python_since(wanted)
     oldest = _dotted(OLDEST_PYTHON)
     if python is None:
         return Finding(Level.ERROR, "python3", "python3 is missing", asked.setup("python"))
@@ -123,6 +125,9 @@ def _python(asked: Asked) -> Finding:
     if python.version < OLDEST_PYTHON:
         fix = f"install python3 {oldest} or newer as /usr/local/bin/python3"
         return Finding(Level.ERROR, "python3", f"{python.path} is {version}, older than {oldest}", fix)
+    if python.version < wanted:
+        text = f"{python.path} is {version}, and a run with a queue needs {_dotted(wanted)}"
+        return Finding(Level.ERROR, "python3", text, PYTHON_FIX)
     if python.missing:
         text = f"{python.path} lacks " + ", ".join(python.missing)
         return Finding(Level.ERROR, "python3", text, asked.setup("python"))

@@ -7,6 +7,7 @@ of each other and launched.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sltfleet.core.errors import ActiveRunError, FleetError, HostError, RunError
 from sltfleet.core.paths import HostPaths
@@ -17,10 +18,17 @@ from sltfleet.wire.handshake import Answer, Launched, Prepared, Refused, Stopped
 #: The runner's oldest python3. A pyenv or conda shim costs its start-up at every call, so the system's own comes first.
 FIND_PYTHON = """\
 python=
-for candidate in /usr/bin/python3 /usr/local/bin/python3 "$(command -v python3)"; do
-  [ -x "$candidate" ] && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 8))' && python=$candidate && break
+for candidate in /usr/bin/python3 /usr/local/bin/python3 "$(command -v python3)" $newer; do
+  [ -x "$candidate" ] && "$candidate" -c "import sys; sys.exit(sys.version_info < (3, ${oldest:-8}))" &&
+    python=$candidate && break
 done 2>/dev/null
-[ -n "$python" ] || { echo "python3 3.8 or newer is missing" >&2; exit 69; }
+[ -n "$python" ] || { echo "python3 3.${oldest:-8} or newer is missing" >&2; exit 69; }
+"""
+
+#: Before FIND_PYTHON: the client of a shared queue needs a newer one, which many systems have beside their own.
+NEEDS_QUEUE = """\
+oldest=10
+newer=$(for minor in 14 13 12 11 10; do command -v "python3.$minor"; done)
 """
 
 #: The archive's name is made from its content, but a full disk or a stranger may have changed it: checked at each
@@ -77,6 +85,12 @@ dir=$root/runs/$1
 """
 )
 
+#: What to do about a python3 that is too old for a run with a queue.
+PYTHON_FIX = (
+    "install python3 3.10 or newer there (a python3.12 beside the system's own will do), "
+    "or run without the queue: `SLTFLEET_QUEUE= sltfleet run`"
+)
+
 #: sysexits(3): EX_UNAVAILABLE and EX_CANTCREAT, as the scripts above use them.
 _NO_PYTHON = 69
 _CANNOT_WRITE = 73
@@ -110,6 +124,11 @@ def _launch_body(before: str, share: bytes | None) -> tuple[str, tuple[tuple[str
     if share is None:
         return before + _CALL_LAUNCH, ()
     return before + _PUT_SHARE + _CALL_LAUNCH, (("share", share),)
+
+
+def for_queue(script: Script) -> Script:
+    """Return a script of this module with the python3 that a run with a queue needs."""
+    return replace(script, body=NEEDS_QUEUE + script.body)
 
 
 def stop_script(paths: HostPaths, run_id: str | None, archive: tuple[str, str, bytes], timeout_s: float) -> Script:
@@ -178,6 +197,12 @@ def read_answer(exit_code: int, stdout: str, stderr: str, doing: str) -> Answer:
 
 def no_answer(exit_code: int, stdout: str, stderr: str, doing: str) -> FleetError:
     """Return the error of a script that was to put the runner's archive in place and use it, and gave no answer."""
+    if exit_code == _NO_PYTHON and "3.10 or newer" in stderr:
+        return HostError(
+            "python3 is missing or too old for the queue",
+            "a run with a queue needs python3 3.10 or newer on the host",
+            PYTHON_FIX,
+        )
     if exit_code == _NO_PYTHON:
         return HostError(
             "python3 is missing",

@@ -35,8 +35,8 @@ PROBE_TIMEOUT_S = 90.0
 #: Where rustup, its Docker image and distributions put cargo. Without a terminal only the last is on PATH.
 CARGO_PLACES = ("$CARGO_HOME/bin", "~/.cargo/bin", "/usr/local/cargo/bin", "$PATH", "/usr/bin", "/usr/local/bin")
 
-#: Where the launcher looks for python3, in its order.
-PYTHON_PLACES = ("/usr/bin", "/usr/local/bin", "$PATH")
+#: Where the launcher looks for python3, in its order; the last ones, by their names, for a run with a queue only.
+PYTHON_PLACES = ("/usr/bin", "/usr/local/bin", "$PATH", *(f"python3.{minor}" for minor in range(14, 9, -1)))
 
 #: Used by our scripts on the hosts.
 UTILITIES = ("awk", "base64", "cp", "date", "df", "du", "find", "head", "mktemp", "nohup", "sha256sum", "tail", "wc")

@@ -129,8 +129,12 @@ print("%d.%d.%d" % sys.version_info[:3] + " " + " ".join(missing))
 seen=$newline
 new() { case $seen in *"$newline$1$newline"*) return 1 ;; esac; seen=$seen$1$newline; [ -x "$1" ]; }
 while [ "$1" != -- ]; do
-  case $1 in '$PATH') path=$(command -v python3) ;; *) path=$1/python3 ;; esac
-  shift
+  place=$1; shift
+  case $place in
+    '$PATH') path=$(command -v python3) ;;
+    python3.*) path=$(command -v "$place") ;;
+    *) path=$place/python3 ;;
+  esac
   new "$path" && say python "$path" "$(limited "$path" -E -S -c "$check" $modules 2>/dev/null)"
 done
 for name in cc gcc clang; do

@@ -1,9 +1,9 @@
 """The table, the findings and the JSON of `doctor`.
 
 The JSON's shape is stable: `{"controller": [FINDING…], "hosts": [{"host", "level", "findings": [FINDING…], "skew",
-"facts"}…]}` with FINDING = `{"level": "ok"|"note"|"warning"|"error", "check", "text", "fix"}` and `skew` =
-`{"offset_s", "uncertainty_s"}`. `skew` and `facts` are null where the host could not be asked; the keys of `facts` are
-the fields of `core.facts.HostFacts`.
+"queue_round_trip_s", "facts"}…]}` with FINDING = `{"level": "ok"|"note"|"warning"|"error", "check", "text", "fix"}` and
+`skew` = `{"offset_s", "uncertainty_s"}`. `skew` and `facts` are null where the host could not be asked,
+`queue_round_trip_s` also without a queue; the keys of `facts` are the fields of `core.facts.HostFacts`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sltfleet.core.diagnosis import HostDiagnosis
 from sltfleet.core.facts import HostFacts
 from sltfleet.core.findings import Finding, Level
 from sltfleet.core.installing import Command
+from sltfleet.core.queue_check import milliseconds
 from sltfleet.core.size import format_size
 from sltfleet.report.sanitize import visible
 from sltfleet.report.terminal import BAD, DIM, GOOD, WARN, style
@@ -30,8 +31,17 @@ CONTROLLER = "this machine"
 
 def doctor_table(diagnoses: Sequence[HostDiagnosis]) -> str:
     """Return one row per host: the verdict, and what it has to offer."""
-    rows = [(visible(diagnosis.host), _verdict(diagnosis), *_offers(diagnosis.facts)) for diagnosis in diagnoses]
-    return tabulate(rows, headers=_HEADERS, disable_numparse=True)
+    queue = any(diagnosis.queue_round_trip_s is not None for diagnosis in diagnoses)
+    rows = [
+        (
+            visible(diagnosis.host),
+            _verdict(diagnosis),
+            *_offers(diagnosis.facts),
+            *([_round_trip(diagnosis.queue_round_trip_s)] if queue else []),
+        )
+        for diagnosis in diagnoses
+    ]
+    return tabulate(rows, headers=(*_HEADERS, *(["queue"] if queue else [])), disable_numparse=True)
 
 
 def doctor_lines(
@@ -87,6 +97,10 @@ def _verdict(diagnosis: HostDiagnosis) -> str:
         return style("ready", GOOD)
     plural = "s" if count != 1 else ""
     return style(f"{count} {diagnosis.level}{plural}", _COLOURS[diagnosis.level])
+
+
+def _round_trip(seconds: float | None) -> str:
+    return "-" if seconds is None else milliseconds(seconds)
 
 
 def _offers(facts: HostFacts | None) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""The runner's command line: `python3 runner.pyz prepare|launch|run|resume|go-on|stop|repro RUN_DIR`.
+"""The runner's command line: `python3 runner.pyz prepare|launch|run|resume|go-on|stop|repro RUN_DIR`, and `queue-check`.
 
 `prepare`, `launch`, `resume` and `stop` answer with one line behind the marker of `sltfleet.wire.handshake`, `repro` as
-`sltfleet.wire.repro` says. Exit codes: 0 done, 2 wrong usage, 3 refused. Every command imports only what it needs: a
-host may be slow, and an answer is waited for.
+`sltfleet.wire.repro` says, `queue-check` as `sltfleet.wire.queue_check` does. Exit codes: 0 done, 2 wrong usage, 3
+refused. Every command imports only what it needs: a host may be slow, and an answer is waited for.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ USAGE = """usage: runner.pyz prepare RUN_DIR
        runner.pyz go-on RUN_DIR
        runner.pyz stop RUN_DIR [--timeout SECONDS]
        runner.pyz repro RUN_DIR REQUEST [--watch FD]
+       runner.pyz queue-check <URL
 """
 
 #: So long `stop` waits for a runner by default.
@@ -43,6 +44,8 @@ def main(arguments: List[str]) -> int:
             return _stop(arguments[1], timeout_s)
     if len(arguments) in (3, 5) and arguments[0] == "repro":
         return _repro(arguments[1], arguments[2], arguments[3:])
+    if arguments == ["queue-check"]:
+        return _queue_check()
     sys.stderr.write(USAGE)
     return 2
 
@@ -109,6 +112,14 @@ def _repro(run_dir: str, text: str, watch: List[str]) -> int:
         sys.stderr.write(USAGE)
         return 2
     return repro(run_dir, request, int(watch[1]) if watch else None)
+
+
+def _queue_check() -> int:
+    from sltfleet.runner.queue_check import check_queue
+    from sltfleet.wire.queue_check import queue_answer_to_line
+
+    sys.stdout.write(queue_answer_to_line(check_queue(sys.stdin.read().strip())))
+    return 0
 
 
 def _seconds(arguments: List[str]) -> Optional[float]:

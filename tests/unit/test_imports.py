@@ -37,8 +37,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 #: The modules that talk to fabric. Importing them takes longer than a whole `status` of a local host: only late, then.
 FABRIC_MODULES = frozenset({"transport.dial", "transport.login"})
 
-#: The one module of the runner that needs more than the standard library, where hosts share a queue.
-QUEUE_MODULES = frozenset({"runner.queue_redis"})
+#: The modules of the runner that need more than the standard library, where hosts share a queue.
+QUEUE_MODULES = frozenset({"runner.queue_check", "runner.queue_redis"})
 
 #: Third-party packages: where they may be imported at the top of a module, and where inside a function only. A place is
 #: a package or a module of sltfleet.

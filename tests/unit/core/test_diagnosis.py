@@ -61,6 +61,16 @@ def test_an_rsync_that_is_too_old_is_an_error(version: str, level: Level) -> Non
     assert find(facts, "rsync").level is level
 
 
+def test_a_run_with_a_queue_needs_a_newer_python_which_may_stand_beside_the_system_s() -> None:
+    own, newer = Python("/usr/bin/python3", (3, 9, 2)), Python("/usr/bin/python3.12", (3, 12, 1))
+    queue = Needs(queue=True)
+    assert find(replace(GOOD, pythons=(own,)), "python3").level is Level.OK
+    old = find(replace(GOOD, pythons=(own,)), "python3", queue)
+    assert (old.level, "3.9.2" in old.text, "3.10" in old.text) == (Level.ERROR, True, True)
+    assert "SLTFLEET_QUEUE= sltfleet run" in old.fix
+    assert find(replace(GOOD, pythons=(own, newer)), "python3", queue).text == "3.12.1 (/usr/bin/python3.12)"
+
+
 def test_python_must_be_new_enough_and_whole() -> None:
     old, stripped = Python("/usr/bin/python3", (3, 7, 9)), Python("/usr/bin/python3", (3, 11, 2), ("ctypes",))
     good = Python("/usr/local/bin/python3", (3, 8, 0))
@@ -235,6 +245,7 @@ def test_the_json_has_the_documented_keys() -> None:
         "level": "note",
         "findings": [{"level": "note", "check": "shell", "text": "text", "fix": "fix"}],
         "skew": None,
+        "queue_round_trip_s": None,
         "facts": None,
     }
 

@@ -15,6 +15,7 @@ from tests.support.host_facts import recorded_facts
 GOOD = diagnose("good", recorded_facts("debian_with_rust"), Needs(workers=2), Skew(0.1, 0.01))
 BARE = diagnose("bare", recorded_facts("bare_debian"), Needs(), None)
 DOWN = diagnose_unreachable("down", ConnectError("cannot connect", "refused", "start sshd\nthere"))
+HOST_KEYS = {"host", "level", "findings", "skew", "queue_round_trip_s", "facts"}
 CONTROLLER = (Finding(Level.OK, "rsync", "rsync 3.2.7"),)
 
 
@@ -25,6 +26,17 @@ def test_each_host_has_one_row_with_its_verdict() -> None:
     assert "1.95.0" in rows[0]
     assert "4 errors" in rows[1]
     assert "1 error" in rows[2]
+
+
+def test_with_a_queue_the_table_has_the_time_of_its_round_trip() -> None:
+    assert "queue" not in doctor_table([GOOD])
+    head, _, near, far, never = doctor_table(
+        [replace(GOOD, queue_round_trip_s=0.00031), replace(GOOD, queue_round_trip_s=0.25), DOWN]
+    ).splitlines()
+    assert head.endswith("queue")
+    assert near.endswith("0.31 ms")
+    assert far.endswith("250 ms")
+    assert never.endswith("-")
 
 
 def test_what_is_fine_is_not_listed_unless_asked_for() -> None:
@@ -53,7 +65,7 @@ def test_the_json_is_plain_and_has_the_documented_shape() -> None:
     raw = json.loads(json.dumps(doctor_json(CONTROLLER, [GOOD, DOWN])))
     assert set(raw) == {"controller", "hosts"}
     assert set(raw["controller"][0]) == {"level", "check", "text", "fix"}
-    assert [set(host) for host in raw["hosts"]] == [{"host", "level", "findings", "skew", "facts"}] * 2
+    assert [set(host) for host in raw["hosts"]] == [HOST_KEYS] * 2
     assert raw["hosts"][0]["facts"]["memory"]["total_bytes"] > 0
     assert raw["hosts"][1]["facts"] is None
 

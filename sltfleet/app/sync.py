@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 import threading
 import time
@@ -18,6 +19,7 @@ from sltfleet.app.fleet import Fleet, Host, HostResults
 from sltfleet.app.progress import Listener
 from sltfleet.app.revision import read_origin, read_revision
 from sltfleet.app.sync_transfer import SyncJob, plan, transfer_and_delete
+from sltfleet.config.load import LoadedConfig
 from sltfleet.core.errors import SyncError
 from sltfleet.core.gitignore import parse_patterns
 from sltfleet.core.origin import another_origin
@@ -63,11 +65,11 @@ def sync(
     """
     config = fleet.loaded.config.sync
     repo = fleet.loaded.repo
+    left_out = (*config.exclude, *kept_here(fleet.loaded))
     include, exclude = (
-        tuple(pattern for text in texts for pattern in parse_patterns(text))
-        for texts in (config.include, config.exclude)
+        tuple(pattern for text in texts for pattern in parse_patterns(text)) for texts in (config.include, left_out)
     )
-    selection = select_files(repo, gitignore=config.gitignore, include=config.include, exclude=config.exclude)
+    selection = select_files(repo, gitignore=config.gitignore, include=config.include, exclude=left_out)
     stop = threading.Event()
     with _rules_file(filter_rules(selection, include, exclude)) as rules_file:
         job = SyncJob(
@@ -87,6 +89,15 @@ def sync(
             return fleet.each_host("syncing", lambda host: _sync_host(host, job, dry_run=dry_run), listener)
         finally:
             stop.set()
+
+
+def kept_here(loaded: LoadedConfig) -> tuple[str, ...]:
+    """Return the pattern of a fleet.yaml that lies in the repo and has the queue's password in it: no host needs it."""
+    queue = loaded.config.queue
+    if queue is None or not queue.has_password or not loaded.path.is_relative_to(loaded.repo):
+        return ()
+    path = loaded.path.relative_to(loaded.repo).as_posix()
+    return ("/" + re.sub(r"([\\*?\[\] ])", r"\\\1", path),)
 
 
 @contextlib.contextmanager

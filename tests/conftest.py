@@ -26,5 +26,6 @@ def odd_path(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the person's own settings out of the tests."""
-    for name in ("SLTFLEET_SSH_CONFIG", "SLTFLEET_FLEET", "NO_COLOR", "FORCE_COLOR", "CARGO_TARGET_DIR", "RUSTFLAGS"):
+    ours = ("SLTFLEET_SSH_CONFIG", "SLTFLEET_FLEET", "SLTFLEET_QUEUE")
+    for name in (*ours, "NO_COLOR", "FORCE_COLOR", "CARGO_TARGET_DIR", "RUSTFLAGS"):
         monkeypatch.delenv(name, raising=False)

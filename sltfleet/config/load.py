@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from sltfleet.config.checks import check_tree, mapping
 from sltfleet.config.model import FleetConfig
 from sltfleet.config.problems import by_line, problem_at, problems_of
-from sltfleet.config.queue_url import QueueUrl, QueueUrlError, read_queue_url
+from sltfleet.config.queue_url import QUEUE_VARIABLE, QueueUrl, QueueUrlError, read_queue_url
 from sltfleet.config.yaml_nodes import MAX_FILE_BYTES, YamlError
 from sltfleet.config.yaml_tree import YamlTree, read_yaml
 from sltfleet.core.errors import ConfigError, ConfigProblem, UsageError
@@ -24,7 +24,6 @@ from sltfleet.core.errors import ConfigError, ConfigProblem, UsageError
 FLEET_FILE_NAME = "fleet.yaml"
 FLEET_VARIABLE = "SLTFLEET_FLEET"
 SSH_CONFIG_VARIABLE = "SLTFLEET_SSH_CONFIG"
-QUEUE_VARIABLE = "SLTFLEET_QUEUE"
 
 
 @dataclass(frozen=True)

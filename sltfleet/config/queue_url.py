@@ -12,6 +12,9 @@ from urllib.parse import unquote, urlsplit
 
 from sltfleet.core.nearest import did_you_mean, nearest
 
+#: Names a queue before fleet.yaml does; "" for none.
+QUEUE_VARIABLE = "SLTFLEET_QUEUE"
+
 PLAIN, TLS = "redis", "rediss"
 DEFAULT_PORT = 6379
 

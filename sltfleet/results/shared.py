@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import count
 
 from sltfleet.results.model import SharedHost, SharedRun
 from sltfleet.results.store import Store
@@ -40,7 +39,8 @@ def shared_run(store: Store, run_id: str, units_total: int) -> SharedRun | None:
     in_first_pass = Counter(host for (pass_number, _), host in firsts.items() if pass_number == 1)
     counted = Counter(firsts.values())
     return SharedRun(
-        passes=next(number for number in count() if per_pass[number + 1] < max(1, units_total)),
+        # Not only the first ones: a queue that was lost and begun anew goes on with a pass that nobody has seen.
+        passes=sum(found >= units_total for found in per_pass.values()),
         units_counted=len({unit for _, unit in firsts}),
         counted=len(firsts),
         uncounted=sum(found or 0 for found in verdicts.values()) - len(firsts),

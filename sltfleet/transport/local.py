@@ -12,6 +12,7 @@ import subprocess
 import time
 from contextlib import suppress
 
+from sltfleet.config.queue_url import QUEUE_VARIABLE
 from sltfleet.core.errors import CommandTimeout, HostError
 from sltfleet.core.shell import SHELL_COMMAND, Script, script_input
 from sltfleet.transport.base import CommandResult, LineSink, RsyncEndpoint
@@ -46,6 +47,7 @@ class LocalTransport:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
+                env=_environment(),
             )
         except OSError as error:
             raise HostError("cannot run a shell", f"{SHELL_COMMAND}: {error.strerror}", host=self._host) from error
@@ -133,6 +135,11 @@ def _send(descriptor: int, unsent: memoryview) -> memoryview:
         return unsent
     except BrokenPipeError:
         return unsent[:0]
+
+
+def _environment() -> dict[str, str]:
+    """This process's own, without the queue's secret: what runs here may print what it finds there."""
+    return {name: value for name, value in os.environ.items() if name != QUEUE_VARIABLE}
 
 
 def _kill_group(child: subprocess.Popen[bytes]) -> None:

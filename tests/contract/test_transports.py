@@ -244,3 +244,11 @@ def test_a_local_host_needs_no_fabric() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_what_runs_on_this_machine_does_not_see_the_queues_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLTFLEET_QUEUE", "redis://:s3cr3t@queue")
+    monkeypatch.setenv("SLTFLEET_FLEET", "seen.yaml")
+    result = open_transport("here", HostConfig(transport="local"), None).run(Script("env"), timeout_s=30)
+    assert "seen.yaml" in result.stdout
+    assert "s3cr3t" not in result.stdout

@@ -77,3 +77,14 @@ def test_a_run_without_a_queue_says_nothing_of_one(tmp_path: Path) -> None:
     JournalBuilder().attempt(0, "a.test", 0, 1).write(paths)
     with Store.open(paths) as store:
         assert run_report(store, RUN_ID).shared is None
+
+
+def test_a_pass_that_was_lost_with_the_queue_does_not_hide_the_complete_ones_after_it(tmp_path: Path) -> None:
+    paths = LocalPaths(tmp_path)
+    journal = JournalBuilder().attempt(0, "a.test", 0, 1).attempt(0, "b.test", 1, 2)
+    journal.attempt(0, "a.test", 2, 3, pass_number=4).attempt(0, "b.test", 3, 4, pass_number=4)
+    journal.counted(1).counted(3, 4, pass_number=4).write(paths)
+    with Store.open(paths) as store:
+        found = run_report(store, RUN_ID).shared
+    assert found is not None
+    assert (found.passes, found.counted, found.uncounted) == (1, 3, 1)

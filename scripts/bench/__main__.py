@@ -15,7 +15,7 @@ from typing import cast
 
 from bench.figures import Result, as_json, lines
 
-BENCHMARKS = ("dispatch", "overhead", "story", "occupancy", "makespan", "startup")
+BENCHMARKS = ("dispatch", "overhead", "story", "occupancy", "makespan", "startup", "stealing")
 
 
 def main() -> None:

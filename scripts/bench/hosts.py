@@ -25,6 +25,7 @@ from sltfleet.core.utilization import Utilization, utilization
 from sltfleet.runner.processes import marked
 from sltfleet.wire.events import Event, event_from_line
 from sltfleet.wire.handshake import Launched, answer_from_output
+from sltfleet.wire.share import Share
 from sltfleet.wire.spec import ExitCodeVerdict, Limits, Spec, UnitHistory, UnitSource, VerdictRule
 
 #: Beyond a run's budget, this is how long its end may take.
@@ -45,9 +46,9 @@ class Finished:
 
 @dataclass(frozen=True)
 class Work:
-    """What a run does: see `sltfleet.wire.spec.Spec` for the fields."""
+    """What a run does: see `sltfleet.wire.spec.Spec` for the fields, `sltfleet.wire.share` for `share`."""
 
-    binary: Path
+    binary: Path | None
     args: tuple[str, ...]
     units: UnitSource
     workers: int
@@ -56,27 +57,47 @@ class Work:
     passes: int | None = None
     history: dict[str, UnitHistory] | None = None
     verdict: VerdictRule = field(default_factory=ExitCodeVerdict)
+    speed: float = 1.0
+    share: Share | None = None
 
 
 class BenchHost:
-    """A project's folder on this machine, with a repo that `fill` may put files into."""
+    """A project's folder on this machine, with a repo that may be filled. `queue`: the runner is able to use one."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, name: str = "here", *, queue: bool = False) -> None:
         self.root = root
+        self.name = name
         self.repo = root / "repo"
         self.repo.mkdir(parents=True)
-        archive = runner_archive()
+        archive = runner_archive(queue=queue)
         self._archive = root / archive.name
         self._archive.write_bytes(archive.data)
         self._runs = 0
 
     def run(self, work: Work, seed: int, meanwhile: Callable[[int], None] | None = None) -> Finished:
         """Launch a run and wait for its end. `meanwhile` is called with the runner's pid once it runs."""
+        return self.launch(self.folder_of(work, seed), work.budget_s, meanwhile)
+
+    def prepare(self, work: Work, seed: int) -> Path:
+        """Prepare a run, as is done for several hosts before any is launched, and return its folder."""
+        run_dir = self.folder_of(work, seed)
+        argv = [sys.executable, "-S", "-E", str(self._archive), "prepare", str(run_dir)]
+        subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+        return run_dir
+
+    def folder_of(self, work: Work, seed: int) -> Path:
+        """Make a run's folder with all that a launch needs."""
         self._runs += 1
         run_dir = self.root / "runs" / f"run-{self._runs}"
         run_dir.mkdir(parents=True)
         spec = self._spec(work, seed, run_dir.name)
         (run_dir / "spec.json").write_text(json.dumps(spec.to_json()))
+        if work.share is not None:
+            (run_dir / "share.json").write_text(json.dumps(work.share.to_json()))
+        return run_dir
+
+    def launch(self, run_dir: Path, budget_s: float, meanwhile: Callable[[int], None] | None = None) -> Finished:
+        """Launch the run of a folder and wait for its end."""
         argv = [sys.executable, "-S", "-E", str(self._archive), "launch", str(run_dir)]
         started_s = time.monotonic()
         done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
@@ -90,7 +111,7 @@ class BenchHost:
         try:
             if meanwhile is not None:
                 meanwhile(answer.identity.pid)
-            if not select.select([gone], [], [], work.budget_s + PATIENCE_S)[0]:
+            if not select.select([gone], [], [], budget_s + PATIENCE_S)[0]:
                 raise SystemExit(f"the runner did not end: {run_dir}")
             return _finished(run_dir, started_s)
         finally:
@@ -110,13 +131,13 @@ class BenchHost:
         return Spec(
             run_id=run_id,
             project="bench",
-            host="here",
+            host=self.name,
             suite="bench",
             project_root=str(self.root),
             repo=str(self.repo),
             package_dir="",
-            binary=str(work.binary),
-            build_digest=hashlib.sha256(work.binary.read_bytes()).hexdigest(),
+            binary=str(work.binary) if work.binary else "",
+            build_digest=hashlib.sha256(work.binary.read_bytes()).hexdigest() if work.binary else "none",
             args=work.args,
             env=work.env,
             units=work.units,
@@ -127,6 +148,7 @@ class BenchHost:
             passes=work.passes,
             limits=Limits(),
             history=work.history or {},
+            speed=work.speed,
         )
 
 

@@ -103,7 +103,8 @@ def problem_of(error: BaseException) -> str:
         return "timeout"
     if isinstance(cause, ConnectionRefusedError):
         return "refused"
-    if isinstance(error, (redis.InvalidResponse, redis.ConnectionError)) and not isinstance(cause, OSError):
+    hung_up = isinstance(cause, (ConnectionResetError, BrokenPipeError)) or not isinstance(cause, OSError)
+    if isinstance(error, (redis.InvalidResponse, redis.ConnectionError)) and hung_up:
         return "not-redis"
     return "other"
 

@@ -146,3 +146,28 @@ def test_an_old_python_is_an_answer_too(tmp_path: Path) -> None:
     answer = read_queue_check(done.returncode, done.stdout.decode(), done.stderr.decode())
     assert isinstance(answer, QueueRefused)
     assert answer.problem == "client"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that signs itself, with its key in the same file."""
+    folder = tmp_path_factory.mktemp("tls")
+    made = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=queue"
+    words = f"{made} -addext subjectAltName=IP:127.0.0.1 -keyout key -out certificate".split()
+    subprocess.run(words, cwd=folder, capture_output=True, check=True)
+    both = folder / "both.pem"
+    both.write_bytes((folder / "certificate").read_bytes() + (folder / "key").read_bytes())
+    return both
+
+
+def test_tls_is_believed_only_with_a_certificate_of_a_known_authority(certificate: Path, tmp_path: Path) -> None:
+    with RedisServer(tmp_path, certificate=certificate) as server:
+        assert isinstance(ask(f"{server.url}?ssl_ca_certs={certificate}"), QueueReached)
+        answers = [
+            ask(server.url),  # signed by nobody that the host knows
+            ask(f"{server.url}?ssl_ca_certs={certificate}".replace("127.0.0.1", "localhost")),  # for another name
+            ask(f"{server.url}?ssl_ca_certs={tmp_path / 'nothing'}"),
+            ask(server.url.replace("rediss", "redis")),
+        ]
+    problems = [answer.problem for answer in answers if isinstance(answer, QueueRefused)]
+    assert problems == ["tls", "tls", "tls", "not-redis"]

@@ -1,4 +1,4 @@
-"""The runner's command line: `python3 runner.pyz prepare|launch|run|resume|go-on|stop|repro RUN_DIR`, and `queue-check`.
+"""The runner's command line: `python3 runner.pyz COMMAND`, see USAGE below.
 
 `prepare`, `launch`, `resume` and `stop` answer with one line behind the marker of `sltfleet.wire.handshake`, `repro` as
 `sltfleet.wire.repro` says, `queue-check` as `sltfleet.wire.queue_check` does. Exit codes: 0 done, 2 wrong usage, 3

@@ -64,8 +64,8 @@ def test_every_file_arrives_under_its_own_name_and_the_folder_is_marked(
     assert synced.record == record_from_json((root / "sample" / "sync.json").read_text())
     assert (root / "sample" / ".sltfleet-project").read_text() == "sample\n"
     assert (root / "sample").stat().st_mode & 0o777 == 0o700
-    assert (root / "sample" / "repo" / "run.sh").stat().st_mode & 0o777 == 0o755
-    assert (root / "sample" / "repo" / "a b.rs").stat().st_mode & 0o777 == 0o644
+    assert (root / "sample" / "repo" / "run.sh").stat().st_mode & 0o777 == 0o700
+    assert (root / "sample" / "repo" / "a b.rs").stat().st_mode & 0o777 == 0o600
     assert not (root / "sample" / "sync.incomplete").exists()
     assert any(isinstance(event, TransferProgress) and event.done_bytes > 0 for event in recorder.events)
 

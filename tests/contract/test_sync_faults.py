@@ -86,7 +86,7 @@ def test_a_host_or_a_controller_without_rsync_is_told_what_to_do(
     write(odd_path / "repo", "a.rs")
     tools = odd_path / "tools"
     tools.mkdir()
-    for name in ("sh", "cat", "mkdir", "mv", "chmod", "ls", "df", "stat", "sed", "base64", "head", "tr"):
+    for name in ("sh", "cat", "mkdir", "mv", "rm", "chmod", "ls", "df", "stat", "sed", "base64", "head", "tr"):
         program = shutil.which(name)
         assert program
         (tools / name).symlink_to(program)

@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,14 +99,16 @@ def execute_hosts(fleet: Fleet, plans: Mapping[str, CleanPlan], listener: Listen
 def plan_local(paths: LocalPaths, request: CleanRequest, now_s: float) -> CleanPlan:
     """Return which fetched runs would be deleted here: with `everything` all of them. The results database stays.
 
+    Runs of which nothing was fetched are counted by themselves: none of them is kept in a result's place.
+
     Raises UsageError, and RefusedError where `.sltfleet/runs` is a link.
     """
     request.check()
     _refuse_link(paths)
     runs = [run for run in list_runs(paths) if _is_folder(paths.run(run))]
-    doomed = dict.fromkeys(runs, "all of them") if request.everything else expired_runs(runs, request, now_s)
+    doomed = dict.fromkeys(runs, "all of them") if request.everything else _expired_here(paths, runs, request, now_s)
     deletions = tuple(Deletion(f"runs/{run}", _tree_size(paths.run(run)), why) for run, why in doomed.items())
-    return CleanPlan(str(paths.runs), deletions, tuple(run for run in runs if run not in doomed))
+    return CleanPlan(str(paths.state_dir), deletions, tuple(run for run in runs if run not in doomed))
 
 
 def execute_local(paths: LocalPaths, plan: CleanPlan) -> Cleaned:
@@ -121,6 +123,12 @@ def execute_local(paths: LocalPaths, plan: CleanPlan) -> Cleaned:
         except OSError as error:
             raise HostError(f"cannot delete {folder}", str(error), "make it writable, and try again") from error
     return Cleaned(plan.deletions)
+
+
+def _expired_here(paths: LocalPaths, runs: Sequence[str], request: CleanRequest, now_s: float) -> dict[str, str]:
+    fetched = [run for run in runs if any(_is_folder(entry) for entry in paths.run(run).iterdir())]
+    only_named = [run for run in runs if run not in fetched]
+    return expired_runs(fetched, request, now_s) | expired_runs(only_named, request, now_s)
 
 
 def _raise_refusal(host: Host, exit_code: int) -> None:

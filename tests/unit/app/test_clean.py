@@ -111,6 +111,20 @@ def test_fetched_runs_are_planned_and_deleted_like_those_on_a_host(paths: LocalP
     assert sorted(entry.name for entry in paths.runs.iterdir()) == [NEW, "notes"]
 
 
+def test_a_run_that_was_not_fetched_yet_takes_no_fetched_one_s_place(paths: LocalPaths) -> None:
+    never_fetched = "20260909-000000-dddddd"
+    paths.run(never_fetched).mkdir()
+    (paths.run(never_fetched) / "run.json").write_text("{}")
+    plan = plan_local(paths, CleanRequest(keep=1), NOW_S)
+    assert [deletion.name for deletion in plan.deletions] == [f"runs/{OLD}"]
+    assert plan.kept == (NEW, never_fetched)
+
+
+def test_the_plan_names_folders_that_are_there(paths: LocalPaths) -> None:
+    plan = plan_local(paths, CleanRequest(keep=0), NOW_S)
+    assert all((Path(plan.place) / deletion.name).is_dir() for deletion in plan.deletions)
+
+
 def test_everything_here_is_all_runs_and_not_the_results(paths: LocalPaths) -> None:
     execute_local(paths, plan_local(paths, CleanRequest(everything=True), NOW_S))
     assert [entry.name for entry in paths.runs.iterdir()] == ["notes"]

@@ -149,7 +149,7 @@ def _queue(in_file: QueueUrl | None, environ: Mapping[str, str]) -> QueueUrl | N
     try:
         return read_queue_url(named) if named else None
     except QueueUrlError as error:
-        raise UsageError(f"{QUEUE_VARIABLE} cannot be used", error.message, error.hint) from None
+        raise UsageError(f"{QUEUE_VARIABLE} cannot be used", f"the address {error.message}", error.hint) from None
 
 
 def _others_may_read(path: Path) -> bool:

@@ -18,8 +18,8 @@ QUEUE_VARIABLE = "SLTFLEET_QUEUE"
 PLAIN, TLS = "redis", "rediss"
 DEFAULT_PORT = 6379
 
-#: How an address is written, for hints.
-SHAPE = "write redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], or rediss:// for TLS"
+#: How an address is written, for hints. What looks like a password in a URL would be hidden.
+SHAPE = "write redis://HOST[:PORT][/DATABASE], with USER:PASSWORD@ before HOST where it wants one; rediss:// for TLS"
 ESCAPES = "write special characters of the password as in any URL: / as %2F, @ as %40, # as %23, ? as %3F, % as %25"
 
 #: What may follow a `?`, with the values where they are few (() means any); all of it is about TLS. redis-py has more,
@@ -78,16 +78,16 @@ def read_queue_url(text: str) -> QueueUrl:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         # urllib repeats what it cannot read as a port: of `redis://:pass/word@host` that is the password.
-        raise QueueUrlError("its host and port cannot be read", ESCAPES if "@" in text else SHAPE) from None
+        raise QueueUrlError("has a host and port that cannot be read", ESCAPES if "@" in text else SHAPE) from None
     if "#" in text or "@" in parts.path + parts.query:
         raise QueueUrlError("has a `/`, `?` or `#` where it cannot be read", ESCAPES)
     if not host:
         raise QueueUrlError("names no host", ESCAPES if "@" in text else SHAPE)
     if port == 0:
-        raise QueueUrlError("port 0 is no port", f"leave it out for {DEFAULT_PORT}")
+        raise QueueUrlError("has port 0, which is none", f"leave it out for {DEFAULT_PORT}")
     database = parts.path.removeprefix("/")
     if database and not re.fullmatch(r"[0-9]{1,6}", database):
-        raise QueueUrlError("its path is no number of a database", "write a number, /0 for instance, or nothing")
+        raise QueueUrlError("has a path that is no number of a database", "write a number, /0 for instance, or nothing")
     _check_options(scheme, parts.query)
     shown = f"[{host}]" if ":" in host else host
     return QueueUrl(
@@ -106,24 +106,29 @@ def masked(text: str) -> str:
 def _other_scheme(scheme: str) -> tuple[str, str]:
     # Short words only: where the scheme was forgotten, this may be anything.
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,15}", scheme):
-        return "its scheme is neither redis:// nor rediss://", SHAPE
+        return "has a scheme that is neither redis:// nor rediss://", SHAPE
     meant = {"valkey": PLAIN, "valkeys": TLS, "https": TLS, "http": PLAIN}.get(scheme.lower())
     meant = meant or nearest(scheme, (PLAIN, TLS))
-    return f"the scheme {scheme!r} is neither 'redis' nor 'rediss'", f"did you mean {meant}://?" if meant else SHAPE
+    return (
+        f"has the scheme {scheme!r}, and neither 'redis' nor 'rediss'",
+        f"did you mean {meant}://?" if meant else SHAPE,
+    )
 
 
 def _check_options(scheme: str, query: str) -> None:
     for option in filter(None, query.split("&")):
         name, equals, value = option.partition("=")
         if name in ("username", "password", "db"):
-            raise QueueUrlError(f"`{name}` does not go behind the `?`")
+            raise QueueUrlError(f"has `{name}` behind the `?`, where it does not go")
         if name not in OPTIONS:
             known = "known options: " + ", ".join(OPTIONS)
             # What is not a word was never meant as an option: a password with a `?` in it.
-            told = f"the option {name!r} is unknown" if re.fullmatch(r"[a-z_]{1,40}", name) else "has a strange option"
+            told = f"has the unknown option {name!r}" if re.fullmatch(r"[a-z_]{1,40}", name) else "has a strange option"
             raise QueueUrlError(told, did_you_mean(name, OPTIONS) or known)
         if scheme != TLS:
-            raise QueueUrlError(f"`{name}` needs TLS", "write rediss:// for redis://")
+            raise QueueUrlError(f"has `{name}`, which needs TLS", "write rediss:// for redis://")
         values = OPTIONS[name]
         if not equals or not value or (values and unquote(value) not in values):
-            raise QueueUrlError(f"`{name}` has no value that it may have", "write " + (" or ".join(values) or "a path"))
+            raise QueueUrlError(
+                f"has `{name}` without a value that it may have", "write " + (" or ".join(values) or "a path")
+            )

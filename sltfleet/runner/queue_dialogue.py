@@ -67,7 +67,7 @@ class Dialogue:
         if self.forsaken:
             return "the queue has lost this run's passes: working on its own shard to the end"
         if self._down_since is not None:
-            since = f"{self._down_since:.1f} s"
+            since = f"{self._down_since:.1f} s into the run"
             return f"the queue is out of reach since {since}: working on its own shard ({self._reason})"
         if self._gathering:
             return "the queue was made anew, and waits for all hosts: working on its own shard"

@@ -7,6 +7,7 @@ No error's text leaves this module with a part of the address that may be a secr
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any, List, Optional
 from urllib.parse import unquote, urlsplit
 
@@ -23,6 +24,8 @@ LEASE_PART = 0.2
 _SHA = hashlib.sha1(SCRIPT.encode("ascii")).hexdigest()  # by which the server knows the script: no secret
 _MASK = "***"
 _MAX_REASON_CHARS = 200
+#: How redis-py begins to say that there is no connection; what follows is the kernel's word.
+_CONNECTING = re.compile(r"^Error -?[0-9]+ (while )?connecting to \S+?\. ")
 
 
 class RedisServer:
@@ -65,7 +68,7 @@ class RedisServer:
             except self._no_script:
                 answer = self._client.eval(SCRIPT, 1, self._key, request)
         except self._errors as error:
-            raise NoAnswerError(masked(str(error) or type(error).__name__, self._secrets)) from None
+            raise NoAnswerError(reason_of(error, self._secrets)) from None
         if not isinstance(answer, bytes):
             raise NoAnswerError("the server's answer to the queue's script is no text")
         return answer
@@ -79,6 +82,11 @@ def secrets_of(url: str) -> List[str]:
     except ValueError:
         found = {url}
     return sorted({*found, *map(unquote, found)} - {""}, key=len, reverse=True)
+
+
+def reason_of(error: Exception, secrets: List[str]) -> str:
+    """Return why the server did not answer: without redis-py's errno and address, which are secret or known."""
+    return _CONNECTING.sub("", masked(str(error) or type(error).__name__, secrets))
 
 
 def masked(text: str, secrets: List[str]) -> str:

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from sltfleet.config.load import LoadedConfig, load_config
 from sltfleet.config.model import FleetConfig, TimeoutConfig
+from sltfleet.config.queue_url import SHAPE
 from sltfleet.config.units import FilesConfig
 from sltfleet.config.verdicts import ExitCodeConfig, JsonConfig
 from sltfleet.core.errors import ConfigError, UsageError
+from sltfleet.report.sanitize import visible
 
 SMALL = """\
 project: p
@@ -292,7 +294,7 @@ def test_the_variable_names_the_queue_before_the_file_does(
     [
         ("queue: http://:{secret}@q", "queue", "neither 'redis' nor 'rediss'; did you mean redis://?"),
         ("queue: [redis://:{secret}@q]", "queue", "expected the address of a queue"),
-        ("queue: redis://:{secret}@q?wait=5", "queue", "the option 'wait' is unknown; known options"),
+        ("queue: redis://:{secret}@q?wait=5", "queue", "has the unknown option 'wait'; known options"),
         ("sync: redis://:{secret}@q", "sync", "found the text 'redis://…@q'"),
         ("qeue: redis://:{secret}@q", "qeue", "did you mean 'queue'?"),
     ],
@@ -309,9 +311,13 @@ def test_a_bad_queue_is_an_error_with_line_and_key_and_without_the_secret(
 
 
 def test_a_bad_queue_in_the_variable_is_an_error_that_names_it(odd_path: Path) -> None:
-    with pytest.raises(UsageError, match="SLTFLEET_QUEUE cannot be used: names no host") as caught:
+    with pytest.raises(UsageError, match="SLTFLEET_QUEUE cannot be used: the address names no host") as caught:
         load(odd_path, write(odd_path), SLTFLEET_QUEUE="redis://:s3cr3t@")
     assert "s3cr3t" not in f"{caught.value} {caught.value.fix}"
+
+
+def test_the_hint_how_to_write_an_address_is_shown_as_it_is() -> None:
+    assert visible(SHAPE) == SHAPE
 
 
 def test_a_file_with_a_password_that_others_may_read_is_noticed(odd_path: Path) -> None:

@@ -22,7 +22,7 @@ from sltfleet.runner.queue_messages import (
     request_text,
     units_of_bitmap,
 )
-from sltfleet.runner.queue_redis import RedisServer, masked, secrets_of
+from sltfleet.runner.queue_redis import RedisServer, masked, reason_of, secrets_of
 from tests.support.queue_model import QueueModel, _bits
 
 MEMBERSHIP = Membership("run", "h", "t", 4, "d", 15.0, 60.0)
@@ -127,6 +127,13 @@ def test_no_form_of_the_secret_is_left_in_a_text(url: str) -> None:
         assert "s3cret" not in shown or "@" not in url
         assert "\n" not in shown
     assert len(masked("x" * 10_000, [])) <= 200
+
+
+def test_a_reason_is_what_the_kernel_said_and_not_where() -> None:
+    error = OSError("Error 111 connecting to 127.0.0.1:7412. Connection refused.")
+    assert reason_of(error, secrets_of("redis://:s3cr3t@127.0.0.1:7412")) == "Connection refused."
+    assert reason_of(OSError("Timeout reading from socket"), []) == "Timeout reading from socket"
+    assert reason_of(OSError(), []) == "OSError"
 
 
 def test_an_address_that_cannot_be_used_is_told_at_each_call_without_it() -> None:

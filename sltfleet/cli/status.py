@@ -25,9 +25,9 @@ def command(options: FleetOptions, watch: bool, run_text: str | None, output_for
     from sltfleet.app.runs import resolve_run
     from sltfleet.app.status import fleet_status
     from sltfleet.cli.running import watch_run
-    from sltfleet.core.polling import LOST, UNREACHABLE, UNREADABLE
+    from sltfleet.core.polling import IDLE, LOST, UNREACHABLE, UNREADABLE
     from sltfleet.report.sanitize import visible
-    from sltfleet.report.status_tables import problem_lines, status_json, status_table, worker_table
+    from sltfleet.report.status_tables import problem_lines, status_json, status_table, status_title, worker_table
     from sltfleet.report.terminal import say, say_json, tell
 
     if watch and output_format == JSON:
@@ -41,12 +41,15 @@ def command(options: FleetOptions, watch: bool, run_text: str | None, output_for
     if output_format == JSON:
         say_json(status_json(statuses))
     else:
-        say(status_table(statuses))
+        title = status_title(statuses)
+        say(f"{title}\n{status_table(statuses)}" if title else status_table(statuses))
         for status in statuses if options.verbose else []:
             if status.state is not None:
                 suite = visible(status.state.suite, limit=60)
                 say(f"\n{visible(status.host)}: run {status.run_id}, suite {suite}\n{worker_table(status)}")
         for line in problem_lines(statuses):
             tell(line)
+        if statuses and all(status.condition == IDLE for status in statuses):
+            tell("no run yet: `sltfleet run` starts one")
     bad = (UNREACHABLE, UNREADABLE, LOST)
     return ExitCode.HOST if any(status.condition in bad for status in statuses) else ExitCode.OK

@@ -51,6 +51,9 @@ _NUMBER_KEYS = (
     "worker_states",
 )
 
+#: The last column's names: while something runs, and when nothing does any more.
+LEFT, ENDED = "time left", "ended by"
+
 _HEADERS = (
     "host",
     "state",
@@ -62,7 +65,7 @@ _HEADERS = (
     "attempts",
     "cases",
     "failing",
-    "time left",
+    LEFT,
 )
 
 
@@ -72,9 +75,9 @@ def status_table(statuses: Sequence[HostStatus]) -> str:
     Hosts that are at different runs have no sum: each has its run's short name instead.
     """
     rows = [_row(status) for status in statuses]
-    headers: tuple[str, ...] = _HEADERS
+    headers: tuple[str, ...] = (*_HEADERS[:-1], LEFT if _runs_somewhere(statuses) else ENDED)
     if len(_runs(statuses)) > 1:
-        headers = (*_HEADERS[:2], "run", *_HEADERS[2:])
+        headers = (*headers[:2], "run", *headers[2:])
         rows = [
             (*row[:2], short_run_id(status.run_id) if status.run_id else "-", *row[2:])
             for row, status in zip(rows, statuses, strict=True)
@@ -82,6 +85,16 @@ def status_table(statuses: Sequence[HostStatus]) -> str:
     elif len(statuses) > 1:
         rows.append(_fleet_row(statuses))
     return tabulate(rows, headers=headers, disable_numparse=True, stralign="right", colalign=("left", "left"))
+
+
+def status_title(statuses: Sequence[HostStatus]) -> str:
+    """Return which run the table is about; "" where the hosts are at different ones."""
+    runs = _runs(statuses)
+    if not runs:
+        return ""
+    suites = {status.state.suite for status in statuses if status.state is not None}
+    suite = f": suite {visible(min(suites), limit=60)}" if len(suites) == 1 else ""
+    return f"{style(f'Run {visible(min(runs), limit=40)}', bold=True)}{suite}" if len(runs) == 1 else ""
 
 
 def worker_table(status: HostStatus) -> str:
@@ -123,6 +136,11 @@ def problem_lines(statuses: Sequence[HostStatus]) -> list[str]:
         if status.error is not None and status.error.fix:
             lines.append(f"  {style('next:', GOOD)} {visible(status.error.fix)}")
     return lines
+
+
+def _runs_somewhere(statuses: Sequence[HostStatus]) -> bool:
+    states = [status.state for status in statuses if status.state is not None and status.condition != LOST]
+    return not states or any(state.phase == PHASE_RUNNING for state in states)
 
 
 def _mixed_lines(statuses: Sequence[HostStatus]) -> list[str]:

@@ -14,6 +14,7 @@ from sltfleet.report.status_tables import (
     problem_lines,
     status_json,
     status_table,
+    status_title,
     time_left,
     worker_table,
 )
@@ -127,6 +128,23 @@ class TestTheTimeLeft:
         once, budget = (HostStatus("h", DONE, RUN_ID, make_state(phase=FINISHED, reason=r)) for r in ("once", "budget"))
         assert plain(status_table([once, once])).splitlines()[-1].endswith(" once")
         assert plain(status_table([once, budget])).splitlines()[-1].endswith(" -")
+
+    def test_the_column_says_ended_by_once_nothing_runs(self) -> None:
+        ended = HostStatus("h", DONE, RUN_ID, make_state(phase=FINISHED, reason="budget"))
+        assert plain(status_table([ended])).splitlines()[0].endswith(" ended by")
+        running = HostStatus("h", RUNNING, RUN_ID, make_state())
+        assert plain(status_table([ended, running])).splitlines()[0].endswith(" time left")
+
+
+class TestTheTitle:
+    def test_it_names_the_run_and_the_suite(self) -> None:
+        statuses = [HostStatus("h", RUNNING, RUN_ID, make_state(suite="api")), HostStatus("idle", IDLE)]
+        assert plain(status_title(statuses)) == f"Run {RUN_ID}: suite api"
+
+    def test_there_is_none_without_a_run_or_with_several(self) -> None:
+        assert status_title([HostStatus("idle", IDLE)]) == ""
+        several = [HostStatus(run, RUNNING, run, make_state()) for run in (RUN_ID, LATER_RUN_ID)]
+        assert status_title(several) == ""
 
 
 class TestWorkers:

@@ -118,7 +118,7 @@ def _find(fleet: Fleet, run_text: str, name: str, hosts: Sequence[str]) -> PastA
     raise RunError(
         f"run {run_id} has no attempt for {name!r}{where}",
         "it is neither a case that failed there nor a unit that was run to its end",
-        hint or f"`sltfleet report {run_id} --format json` lists the cases that failed",
+        hint or f"`sltfleet report {run_id}` lists the cases that failed (all of them: --format json)",
     )
 
 

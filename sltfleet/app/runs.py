@@ -79,7 +79,8 @@ def resolve_run(paths: LocalPaths, text: str | None) -> str | None:
         return found[0]
     if found:
         raise RunError(f"{text!r} names several runs", ", ".join(found[-5:]), "give more of the id")
-    raise RunError(f"no run {text!r} is known here", fix="`sltfleet status` names the newest run")
+    newest = f"known are {', '.join(known[-3:])}" if known else ""
+    raise RunError(f"no run {text!r} is known here", newest, "`sltfleet status` names the newest run of the hosts")
 
 
 def write_aside(path: Path, data: bytes) -> None:

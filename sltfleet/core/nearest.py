@@ -7,8 +7,13 @@ from collections.abc import Iterable
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word most like `word`, None where none is alike (difflib's ratio below 0.6)."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    """Return the known word most like `word`, None where none is alike (difflib's ratio below 0.6).
+
+    What is the only one to end with `word` comes first: `is_flaky` for `shop::basket::is_flaky`.
+    """
+    words = list(known)
+    ends = [other for other in words if word and other.endswith(word)]
+    found = ends if len(ends) == 1 else difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     return found[0] if found else None
 
 

@@ -13,6 +13,8 @@ from sltfleet.results.model import Flaky, FlakyFailure
 
 #: Of what ran beside an attempt so many are named.
 MAX_NEIGHBOURS = 6
+#: And so many seeds: enough to choose from.
+MAX_SEEDS = 3
 
 
 def flaky_table(flaky: Sequence[Flaky]) -> str:
@@ -63,4 +65,5 @@ def _beside(neighbours: Sequence[str]) -> str:
 
 
 def _seeds(seeds: Sequence[int]) -> str:
-    return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
+    more = ", …" if len(seeds) > MAX_SEEDS else ""
+    return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds[:MAX_SEEDS])) + more

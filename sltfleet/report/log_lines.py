@@ -30,7 +30,8 @@ def log_line(host: str, event: Event | None, text: str, *, only_bad: bool) -> st
 def _attempt(event: AttemptFinished) -> str:
     word = style(f"{visible(event.outcome, limit=7):>7}", _COLOURS.get(event.outcome, BAD))
     message = event.message or (event.failed[0].message if event.failed else "")
-    cases = f" ({len(event.failed)} of {len(event.failed) + len(event.passed)} cases)" if event.failed else ""
+    total = len(event.failed) + len(event.passed)
+    cases = f" ({len(event.failed)} of {total} cases)" if event.failed and total > 1 else ""
     reason = f": {visible(message, limit=160)}" if message else ""
     left = f"; {event.survivors} of its processes outlived it, and were ended" if event.survivors else ""
     return (

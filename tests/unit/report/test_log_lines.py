@@ -120,3 +120,8 @@ def test_a_long_message_is_cut() -> None:
     line = log_line("alpha", attempt("fail", message="x" * 10_000), "", only_bad=False)
     assert line is not None
     assert len(line) < 400
+
+
+def test_a_unit_that_is_its_only_case_is_not_counted() -> None:
+    line = log_line("alpha", attempt("fail", failed=(FailedCase("d", "expected 1"),)), "", only_bad=True)
+    assert click.unstyle(line or "").endswith("index/slt_good_2.test: expected 1")

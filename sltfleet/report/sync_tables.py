@@ -74,7 +74,7 @@ def build_table(built: Sequence[BuiltSuite]) -> str:
         )
         for host in built
     ]
-    return tabulate(rows, headers=("host", "suite", "", "digest", "toolchain", "time"), disable_numparse=True)
+    return tabulate(rows, headers=("host", "suite", "result", "digest", "toolchain", "time"), disable_numparse=True)
 
 
 def build_json(built: Sequence[BuiltSuite]) -> list[dict[str, object]]:

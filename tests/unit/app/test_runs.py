@@ -116,8 +116,9 @@ class TestANameOfARun:
 
     @pytest.mark.parametrize("text", ["", "nope", "..", "../" + FIRST])
     def test_one_that_fits_none_is_refused(self, paths: LocalPaths, text: str) -> None:
-        with pytest.raises(RunError, match="no run"):
+        with pytest.raises(RunError, match="no run") as caught:
             resolve_run(paths, text)
+        assert caught.value.why == f"known are {FIRST}, {SECOND}"
 
 
 def test_without_any_run_the_newest_is_none(paths: LocalPaths) -> None:

@@ -44,6 +44,12 @@ def command(
     """Show what would be deleted and how much it frees, ask, and delete it.
 
     Only below a project folder with sltfleet's own mark, and never while a run is active there.
+
+    \b
+    Examples:
+      sltfleet clean --keep 5 --older-than 7d    older runs, but never the 5 newest
+      sltfleet clean --local --keep 20           fetched runs here
+      sltfleet clean --all --host spare          everything of this project there
     """
     from sltfleet.app.clean import execute_hosts, execute_local, plan_hosts, plan_local
     from sltfleet.cli.steps import StepDisplay

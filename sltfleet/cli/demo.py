@@ -25,7 +25,13 @@ _WORKERS = 4
     "--budget", "budget_s", type=duration_type(), default="30s", show_default=True, help="How long the run lasts."
 )
 @click.option(
-    "--workers", "-j", type=click.IntRange(1, 256), default=_WORKERS, show_default=True, help="Workers per host."
+    "--workers",
+    "-j",
+    type=click.IntRange(1, 256),
+    default=_WORKERS,
+    show_default=True,
+    metavar="N",
+    help="Workers per host.",
 )
 @click.option("--keep", is_flag=True, help="Keep the temporary folder, and say where it is.")
 @click.option("-v", "--verbose", count=True, help="Say more; show a traceback with an error.")

@@ -15,7 +15,13 @@ from sltfleet.core.errors import ExitCode, FleetError
 @run_id_option
 @fleet_options
 def command(options: FleetOptions, follow: bool, failed: bool, runner_log: bool, run_text: str | None) -> int:
-    """Show the last attempts of every host, one line each; with -f also those to come."""
+    """Show the last attempts of every host, one line each; with -f also those to come.
+
+    \b
+    Examples:
+      sltfleet logs -f --failed          what fails, as it fails
+      sltfleet logs --runner -H alpha    why a runner is gone
+    """
     from sltfleet.app.logs import read_logs
     from sltfleet.app.runs import resolve_run
     from sltfleet.app.status import poll_host

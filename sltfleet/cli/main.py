@@ -85,7 +85,7 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 ok, 1 tests failed, 2 usage or fleet.yaml, 3 a host, 4 sync, 5 build, 6 run, 7 doctor, "
-    "8 refused.",
+    "8 refused, 70 a defect of sltfleet, 130 interrupted. `sltfleet COMMAND --help` says more of a command.",
 )
 @click.version_option(__version__, prog_name=PROGRAM)
 def cli() -> None:

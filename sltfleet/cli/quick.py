@@ -11,7 +11,9 @@ from sltfleet.cli.run import run_options, start_and_watch
 
 
 @click.command("quick", short_help="Sync, then run with 8 workers for 300 s.")
-@click.option("--workers", "-j", type=click.IntRange(1, 4096), default=8, show_default=True, help="Workers per host.")
+@click.option(
+    "--workers", "-j", type=click.IntRange(1, 4096), default=8, show_default=True, metavar="N", help="Workers per host."
+)
 @click.option(
     "--budget", "budget_s", type=duration_type(), default="300s", show_default=True, help="How long the run lasts."
 )

@@ -16,9 +16,16 @@ if TYPE_CHECKING:
 @click.command("repro", short_help="Run an attempt of a fetched run again, with the same seed, environment and binary.")
 @click.argument("run")
 @click.argument("case")
-@click.option("--local", is_flag=True, help="On this machine, where it has that build.")
-@click.option("--times", type=click.IntRange(1, 100_000), default=1, show_default=True, help="So often, in a row.")
-@click.option("--print", "only_print", is_flag=True, help="Print the shell line that does it, and do not do it.")
+@click.option("--local", is_flag=True, help="Run it on this machine, where it has that build.")
+@click.option(
+    "--times",
+    type=click.IntRange(1, 100_000),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Run it N times in a row.",
+)
+@click.option("--print", "only_print", is_flag=True, help="Print the shell line that runs it, and do not run it.")
 @fleet_options
 def command(options: FleetOptions, run: str, case: str, local: bool, times: int, only_print: bool) -> int:
     """Run the first attempt that failed CASE in RUN again, on the host where it ran, and show what it prints.
@@ -28,6 +35,11 @@ def command(options: FleetOptions, run: str, case: str, local: bool, times: int,
     Only a test that shared its process with others (units.batch) runs alone. --host chooses among several hosts.
     Exit code 0 when it passed every time, 1 when it failed, 6 when it cannot be run (the run was cleaned up on the
     host, or is still active there), 3 when the host cannot be reached.
+
+    \b
+    Examples:
+      sltfleet repro 4f9d2b joins/outer.test --times 50    how often does it fail?
+      sltfleet repro 4f9d2b joins/outer.test --print       the line for a debugger
     """
     from sltfleet.app.fleet import open_fleet
     from sltfleet.app.repro import passed, plan_repro, print_line, run_again

@@ -17,8 +17,10 @@ def run_options(function: Callable[..., R]) -> Callable[..., R]:
     """Add the options that say what a run does, as keyword arguments named like the fields of `app.run.RunOptions`."""
     decorators: tuple[Callable[[Any], Any], ...] = (
         click.option("--suite", metavar="NAME", help="The suite.  [default: default_suite, or the first]"),
-        click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of the order.  [default: a random one]"),
-        click.option("--passes", type=click.IntRange(1), help="Stop after so many passes, if the budget lasts."),
+        click.option(
+            "--seed", type=click.IntRange(0, 2**63 - 1), metavar="N", help="Seed of the order.  [default: a random one]"
+        ),
+        click.option("--passes", type=click.IntRange(1), metavar="N", help="Stop after N passes, if the budget lasts."),
         click.option("--once", is_flag=True, help="One pass, no looping: the old behaviour, for comparison."),
         click.option(
             "--fail-fast", type=click.IntRange(1), metavar="N", help="Stop after N attempts that did not pass."
@@ -38,6 +40,7 @@ def run_options(function: Callable[..., R]) -> Callable[..., R]:
     "--workers",
     "-j",
     type=click.IntRange(1, 4096),
+    metavar="N",
     help="Workers per host.  [default: fleet.yaml, or the host's cores]",
 )
 @click.option(
@@ -50,6 +53,12 @@ def command(options: FleetOptions, suite: str | None, detach: bool, output_forma
 
     The runners keep every worker busy until the budget's last second: they cover every unit, and go round again. Ctrl-C
     leaves the run running; `sltfleet status` shows it from any terminal. Ends with exit code 1 when attempts failed.
+
+    \b
+    Examples:
+      sltfleet run --host big-1 --workers 64         one host, and its workers
+      sltfleet run --tag big --budget 1h30m -d       start it, and come back later
+      sltfleet run --unit 'joins/**' --passes 1      each of these units once
     """
     return start_and_watch(options, suite, detach, output_format, wanted)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -305,3 +306,20 @@ class TestOutputThatCannotBeWritten:
         assert "error: standard output cannot be written to\n  why: No space left on device\n" in done.stderr
         assert "defect" not in done.stderr
         assert "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_examples_of_a_command_can_be_typed(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    lines = [line.strip() for line in (command.help or "").splitlines() if line.startswith("  sltfleet ")]
+    for line in lines:
+        # What follows a gap says what the line is for.
+        _, typed, *words = shlex.split(line.partition("  ")[0])
+        assert typed == name
+        command.make_context(name, words)
+
+
+def test_some_commands_have_examples() -> None:
+    commands = (cli.get_command(click.Context(cli), name) for name in ("run", "logs", "repro", "clean"))
+    assert all(command is not None and "Examples:" in (command.help or "") for command in commands)

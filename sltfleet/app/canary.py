@@ -80,7 +80,7 @@ def suites_without_canary(fleet: Fleet) -> tuple[Finding, ...]:
     ]
     if not names:
         return ()
-    text = f"no canary shows that failures are seen in: {', '.join(names)}"
+    text = f"suites without a canary, so that nothing proves that failures are seen: {', '.join(names)}"
     return (Finding(Level.NOTE, CHECK, text, "add `canary: {passing: UNIT, failing: UNIT}` to the suite"),)
 
 

@@ -50,6 +50,6 @@ def command(options: FleetOptions, watch: bool, run_text: str | None, output_for
         for line in problem_lines(statuses):
             tell(line)
         if statuses and all(status.condition == IDLE for status in statuses):
-            tell("no run yet: `sltfleet run` starts one")
+            tell(f"no host has run {run_id}" if run_id else "no run yet: `sltfleet run` starts one")
     bad = (UNREACHABLE, UNREADABLE, LOST)
     return ExitCode.HOST if any(status.condition in bad for status in statuses) else ExitCode.OK

@@ -7,7 +7,7 @@ where they were. Attempts without an end are given one, `cut`: what became of th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, Optional, Sequence, Set, Tuple, Union
+from typing import AbstractSet, Dict, List, Optional, Sequence, Set, Tuple, Union
 
 from sltfleet.runner.knowledge import Knowledge
 from sltfleet.runner.passes import Progress, seed_of_pass
@@ -26,7 +26,7 @@ LOST = "the runner was lost"
 class Past:
     """What is behind a run that is resumed: its clock goes on at `elapsed_s`.
 
-    `lost` are the ends of attempts that were missing.
+    `lost` are the ends of attempts that were missing, `passes_over` those of passes.
     """
 
     started: wire.RunStarted
@@ -38,6 +38,7 @@ class Past:
     knowledge: Knowledge
     progress: Progress
     lost: Tuple[wire.AttemptFinished, ...]
+    passes_over: Tuple[wire.PassFinished, ...]
     runner_cpu_s: float
 
 
@@ -57,7 +58,7 @@ class Replay:
         queued: bool = False,
     ) -> None:
         self._started = started
-        self._queued = queued
+        self._shard, self._queued = shard, queued
         self._knowledge = knowledge
         self._last_s = 0.0
         self._attempts = 0
@@ -107,6 +108,8 @@ class Replay:
         lost = tuple(_cut(event, self._last_s) for _, event in sorted(self._running.items()))
         for event in lost:
             self._finished(event)
+        passes_over = self._passes_over()
+        self._complete.update(event.pass_number for event in passes_over)
         return Past(
             started=self._started,
             elapsed_s=self._last_s,
@@ -116,6 +119,7 @@ class Replay:
             knowledge=self._knowledge,
             progress=self._progress(),
             lost=lost,
+            passes_over=passes_over,
             runner_cpu_s=self._runner_cpu_s,
         )
 
@@ -130,6 +134,17 @@ class Replay:
                 if number not in self._complete
             ),
         )
+
+    def _passes_over(self) -> Tuple[wire.PassFinished, ...]:
+        """The ends of passes whose last attempt is over, and which the runner did not come to write down."""
+        ends: List[wire.PassFinished] = []
+        for number, over in self._over.items():
+            units: AbstractSet[str] = frozenset(self._started.units)
+            if number == 1 and self._shard is not None:
+                units = frozenset(self._shard)
+            if not self._queued and number not in self._complete and units and units <= over:
+                ends.append(wire.PassFinished(t=self._last_s, pass_number=number, units=len(units)))
+        return tuple(ends)
 
     def _is_of_the_run(self, event: Union[wire.AttemptStarted, wire.AttemptFinished]) -> bool:
         """With a queue the passes that a host made while it was out of reach are its own, and tell nothing."""

@@ -56,6 +56,8 @@ class Reporter:
         self.record(wire.RunResumed(t=past.elapsed_s, wall_s=time.time(), identity=self._identity))
         for attempt in past.lost:
             self.record(attempt)
+        for end in past.passes_over:
+            self.record(end)
         for note in notes:
             self.record(wire.Note(t=past.elapsed_s, text=note))
 

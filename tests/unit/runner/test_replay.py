@@ -79,7 +79,7 @@ def test_a_run_that_was_lost_twice_anywhere_accounts_for_every_attempt_once(
         past = replayed(before)
         after = world(units, workers, passes, past).run()
         resumed = wire.RunResumed(past.elapsed_s, 1.0, Identity("boot", 1, 1))
-        journal = [*before, resumed, *past.lost, *after]
+        journal = [*before, resumed, *past.lost, *past.passes_over, *after]
     ended = Counter(event.attempt for event in journal if isinstance(event, wire.AttemptFinished))
     assert set(ended.values()) <= {1}
     assert {event.attempt for event in journal if isinstance(event, wire.AttemptStarted)} <= set(ended)
@@ -130,12 +130,28 @@ def test_passes_that_are_complete_are_behind_and_the_others_under_way() -> None:
     assert (progress.newest, progress.complete, progress.over) == (3, {1}, {2: {"b.test"}, 3: set()})
 
 
+@pytest.mark.parametrize(("shard", "units"), [(None, 2), (("a.test",), 1)])
+def test_a_pass_whose_end_was_not_written_down_is_complete(shard: tuple[str, ...] | None, units: int) -> None:
+    built = JournalBuilder(workers=1).attempt(0, "a.test", 0, 1)
+    if shard is None:
+        built.attempt(0, "b.test", 1, 2)
+    last_s = built.events[-1].t
+    built.start(0, "a.test", last_s, pass_number=2)
+    past = replayed(built.events, shard=shard)
+    assert past.passes_over == (wire.PassFinished(last_s, 1, units),)
+    assert (past.progress.complete, past.progress.over) == ({1}, {2: set()})
+    told = replayed(built.pass_end(1, last_s).events, shard=shard)
+    assert (told.passes_over, told.progress) == ((), past.progress)
+    assert replayed(built.events[:4], shard=("a.test", "b.test")).passes_over == ()
+
+
 def test_of_a_shared_queue_only_its_own_passes_are_behind_and_it_alone_says_what_is_complete() -> None:
     second = seed_of_pass(7, 2)
     built = JournalBuilder(workers=1).attempt(0, "a.test", 0, 1).attempt(0, "b.test", 1, 2).counted(1)
     built.attempt(0, "b.test", 2, 3, pass_number=2, seed=second)
     built.attempt(0, "a.test", 3, 4, pass_number=3, seed=seed_of_pass(7, 3, "alpha"))  # out of reach
     past = replayed(built.events, queued=True)
+    assert past.passes_over == ()
     assert past.progress == Progress(
         2, frozenset(), {1: {"a.test", "b.test"}, 2: {"b.test"}}, ((1, "b.test", 2), (2, "b.test", 3))
     )

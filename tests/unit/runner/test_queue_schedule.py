@@ -140,6 +140,34 @@ def test_a_queue_that_has_forgotten_everything_is_made_anew_with_passes_that_nob
         assert all(host.scheduler.trouble == "" for host in fleet.hosts.values())
 
 
+@given(DURATIONS, SPEEDS, DEATHS, st.none() | st.floats(0.0, 30.0), st.none() | st.integers(1, 2))
+@settings(max_examples=40, deadline=None)
+def test_runners_that_are_lost_and_resumed_cover_everything_and_count_nothing_twice(
+    durations: dict[str, float],
+    speeds: dict[str, tuple[int, float]],
+    deaths: list[tuple[int, float]],
+    blackout_s: float | None,
+    passes: int | None,
+) -> None:
+    """In the blackout all runners and the queue are lost at once."""
+    fleet = Fleet(durations, speeds, passes=passes, budget_s=400.0, lease_s=6.0)
+    for number, at_s in deaths:
+        name = list(speeds)[number % len(speeds)]
+        fleet.at(at_s, lambda name=name: fleet.resume(name))  # type: ignore[misc]
+    if blackout_s is not None:
+        fleet.at(blackout_s, fleet.server.restart)
+        for name in speeds:
+            fleet.at(blackout_s, lambda name=name: fleet.resume(name))  # type: ignore[misc]
+    fleet.run()
+    assert set(fleet.counted().values()) <= {1}
+    done = {(ran.assignment.pass_number, ran.assignment.unit) for ran in fleet.ran}
+    assert done >= {(number, unit) for number in range(1, (passes or 1) + 1) for unit in durations}
+    for host in fleet.hosts.values():
+        over = [event.pass_number for event in host.events if isinstance(event, wire.PassFinished)]
+        assert len(set(over)) == len(over) == host.scheduler.passes_finished
+        assert blackout_s is not None or passes is None or len(over) == passes
+
+
 @given(DURATIONS, SPEEDS, st.floats(0.0, 30.0), st.integers(1, 2))
 @settings(max_examples=25, deadline=None)
 def test_with_a_number_of_passes_the_hosts_finish_them_by_themselves_when_the_queue_has_forgotten_them(

@@ -65,7 +65,9 @@ class Dialogue:
         verdicts that may not have been counted: the queue says so of those that it knows.
         """
         self.newest, self.finished, self.complete = progress.newest, len(progress.complete), set(progress.complete)
-        self.oldest = min(progress.over, default=progress.newest + 1)
+        # With a number of passes each one is to be made, also where this host had no part in it yet.
+        begun = progress.over.keys() if self._limit is None else set(range(1, self.newest + 1)) - self.complete
+        self.oldest = min(begun, default=self.newest + 1)
         for number, units in progress.over.items():
             self._done[number] = {index[unit] for unit in units if unit in index}
         for number, unit, attempt in progress.uncounted:

@@ -134,6 +134,7 @@ def _request(attempt: PastAttempt, times: int, *, describe: bool = False) -> Rep
         mark=f"@sltfleet-repro-{secrets.token_hex(16)}@",
         times=times,
         describe=describe,
+        timeout_s=attempt.timeout_s,
     )
 
 

@@ -10,6 +10,7 @@ from sltfleet.app.progress import Listener
 from sltfleet.app.status import fleet_status
 from sltfleet.core.duration import format_duration
 from sltfleet.core.errors import RunError
+from sltfleet.core.launching import for_queue
 from sltfleet.core.resuming import NothingToResume, read_resume, resume_script
 from sltfleet.wire.handshake import Launched
 
@@ -37,14 +38,18 @@ class ResumedRun:
 def resume(fleet: Fleet, run_id: str | None, listener: Listener) -> ResumedRun:
     """Resume a run (None: the newest of the selected hosts) wherever its runner was lost or was stopped.
 
+    Its hosts use the queue that they shared when it began; without the client, which they are sent only where a queue
+    is configured, they go on with their shards.
+
     Raises RunError where no host has anything to go on with.
     """
     run_id = run_id or _newest(fleet)
-    archive = runner_archive()
+    queue = fleet.loaded.queue is not None
+    archive = runner_archive(queue=queue)
 
     def work(host: Host) -> tuple[HostResume, str]:
         script = resume_script(host.paths, run_id, (archive.name, archive.sha256, archive.data))
-        result = host.transport.run(script, timeout_s=RESUME_TIMEOUT_S)
+        result = host.transport.run(for_queue(script) if queue else script, timeout_s=RESUME_TIMEOUT_S)
         answer = read_resume(run_id, result.exit_code, result.stdout, result.stderr)
         return answer, _summary(answer)
 

@@ -31,7 +31,10 @@ def _words(outcomes: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class PastAttempt:
-    """What an attempt had: enough to run it again. `remaining_s` was left of the budget when it started."""
+    """What an attempt had: enough to run it again. `remaining_s` was left of the budget when it started.
+
+    `timeout_s`: what its process could take, 0 where the journal does not say.
+    """
 
     run_id: str
     host: str
@@ -45,6 +48,7 @@ class PastAttempt:
     remaining_s: float
     suite: str
     build_digest: str
+    timeout_s: float
 
 
 def find_attempt(store: Store, run_id: str, name: str, hosts: Sequence[str] = ()) -> PastAttempt | None:
@@ -57,11 +61,11 @@ def find_attempt(store: Store, run_id: str, name: str, hosts: Sequence[str] = ()
     where = "WHERE run_id = ? " + (f"AND host IN ({marks}) " if hosts else "")
     bad = _words(BAD)
     by_case = (
-        f"SELECT {_ATTEMPT}, budget_s - start_s, suite, build_digest {_FROM}{_FAILURES}"
+        f"SELECT {_ATTEMPT}, budget_s - start_s, suite, build_digest, timeout_s {_FROM}{_FAILURES}"
         f"{where}AND case_id = (SELECT id FROM names WHERE name = ?) ORDER BY end_s, host LIMIT 1"
     )
     by_unit = (
-        f"SELECT {_ATTEMPT}, budget_s - start_s, suite, build_digest {_FROM}"
+        f"SELECT {_ATTEMPT}, budget_s - start_s, suite, build_digest, timeout_s {_FROM}"
         f"{where}AND unit_id = (SELECT id FROM names WHERE name = ?) "
         f"AND outcome NOT IN {_words((CUT, INFRA))} ORDER BY outcome NOT IN {bad}, end_s, host LIMIT 1"
     )
@@ -86,6 +90,7 @@ def _past_attempt(
     remaining_s: float,
     suite: str | bytes,
     build_digest: str | bytes,
+    timeout_s: float,
 ) -> PastAttempt:
     return PastAttempt(
         run_id=run_id,
@@ -100,6 +105,7 @@ def _past_attempt(
         remaining_s=remaining_s,
         suite=from_sql(suite),
         build_digest=from_sql(build_digest),
+        timeout_s=timeout_s,
     )
 
 

@@ -18,7 +18,7 @@ from sltfleet.core.errors import RunError
 from sltfleet.results.folder import make_state_folder
 
 #: In the file's `user_version`. Grows with every change of the tables.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 #: How long to wait for another controller's transaction: one import step takes about a second.
 BUSY_TIMEOUT_S = 60.0
@@ -63,7 +63,7 @@ CREATE TABLE attempts (
     start_s REAL NOT NULL, end_s REAL, outcome TEXT, exit_code INTEGER, signal INTEGER, message NOT NULL DEFAULT '',
     cases_passed INTEGER NOT NULL DEFAULT 0, cases_failed INTEGER NOT NULL DEFAULT 0, cpu_s REAL NOT NULL DEFAULT 0,
     max_rss_bytes INTEGER NOT NULL DEFAULT 0, output_path NOT NULL DEFAULT '', survivors INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (host_id, attempt)
+    timeout_s REAL NOT NULL DEFAULT 0, PRIMARY KEY (host_id, attempt)
 ) WITHOUT ROWID;
 CREATE INDEX attempts_by_unit ON attempts (unit_id, host_id);
 -- What the shared queue of a run counted, and for which pass.

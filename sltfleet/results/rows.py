@@ -124,8 +124,8 @@ class PieceWriter:
 
     def _started(self, event: AttemptStarted) -> None:
         self._connection.execute(
-            "INSERT OR IGNORE INTO attempts (host_id, attempt, worker, unit_id, pass_number, seed, start_s) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO attempts (host_id, attempt, worker, unit_id, pass_number, seed, start_s, timeout_s) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self._host_id,
                 event.attempt,
@@ -134,6 +134,7 @@ class PieceWriter:
                 event.pass_number,
                 event.seed,
                 event.t,
+                event.timeout_s,
             ),
         )
 

@@ -164,7 +164,9 @@ class Dispatcher:
         assert isinstance(slot.state, st.Starting)
         slot.start_failures = 0
         self.trouble = ""
-        actions: List[Action] = [Record(records.attempt_started(one, event.pid, now)) for one in members(attempt)]
+        actions: List[Action] = [
+            Record(records.attempt_started(one, event.pid, now, attempt.timeout_s)) for one in members(attempt)
+        ]
         slot.state = st.Running(attempt, event.pid, now, now + attempt.timeout_s)
         if isinstance(self.phase, Stopping):  # it was on its way when the run's end was decided
             actions += ask_to_end(slot, CutShort(self.phase.reason), now, self._config.kill_after_s)

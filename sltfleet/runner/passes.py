@@ -34,13 +34,15 @@ class Entry(NamedTuple):
 class Progress:
     """What is behind a schedule that goes on: after a resume, or while the shared queue is out of reach.
 
-    `newest` is the number of the newest pass that was ever opened, `finished` how many are complete. `over` has the
+    `newest` is the number of the newest pass that was ever opened, `complete` are those that are. `over` has the
     units of each pass under way that need no attempt any more; a pass up to `newest` that is not in it is done with.
+    `uncounted` are verdicts that a shared queue is not known to have counted: pass, unit and attempt.
     """
 
     newest: int = 0
-    finished: int = 0
+    complete: AbstractSet[int] = frozenset()
     over: Mapping[int, AbstractSet[str]] = field(default_factory=dict)
+    uncounted: Tuple[Tuple[int, str, int], ...] = ()
 
 
 class Judgement(Enum):

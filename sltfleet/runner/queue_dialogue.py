@@ -7,8 +7,9 @@ claimed and what is started is the scheduler's (`queue_schedule`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Set, Tuple
+from typing import Dict, List, Mapping, Optional, Set, Tuple
 
+from sltfleet.runner.passes import Progress
 from sltfleet.runner.queue_messages import Answer, Exchange, NewPass, Place
 from sltfleet.wire import events as wire
 
@@ -42,7 +43,8 @@ class Dialogue:
         self._tell_s = 0.0
         # What the queue has told:
         self._epoch = ""
-        self._seen = 0
+        #: The passes that are complete in this queue; in `complete` are also those of an earlier one.
+        self._over: Set[int] = set()
         self.newest, self.oldest, self.finished = 0, 1, 0
         self.left = 0
         self.covered: Optional[int] = None
@@ -55,6 +57,22 @@ class Dialogue:
         self._gathering = False
         #: The queue was made anew, and its passes are no longer those that this run is to make.
         self.forsaken = False
+
+    def go_on(self, progress: Progress, index: Mapping[str, int]) -> None:
+        """Begin where an earlier runner of this host left off; `index` has the place of each unit.
+
+        Its numbers are told to the queue, so that one that has lost them does not give them a second time. So are all
+        verdicts that may not have been counted: the queue says so of those that it knows.
+        """
+        self.newest, self.finished, self.complete = progress.newest, len(progress.complete), set(progress.complete)
+        # With a number of passes each one is to be made, also where this host had no part in it yet.
+        begun = progress.over.keys() if self._limit is None else set(range(1, self.newest + 1)) - self.complete
+        self.oldest = min(begun, default=self.newest + 1)
+        for number, units in progress.over.items():
+            self._done[number] = {index[unit] for unit in units if unit in index}
+        for number, unit, attempt in progress.uncounted:
+            if unit in index:
+                self.settle((number, index[unit]), attempt, 0.0)
 
     @property
     def out_of_touch(self) -> bool:
@@ -118,7 +136,7 @@ class Dialogue:
             epoch=self._epoch,
             fresh=self._fresh and self._number == 1,
             newest=self.newest,
-            seen=self._seen,
+            seen=len(self._over),
             want=want,
             low=low,
             settle=tuple(place for place, _ in told),
@@ -142,21 +160,24 @@ class Dialogue:
         sent, before, down_since = self.sent, self.trouble, self._down_since
         assert sent is not None
         self.sent, self._down_since = None, None
-        if self._epoch and answer.epoch != self._epoch and self._limit is not None:
+        if self._limit is not None and self._is_anew(sent.exchange, answer):
             # Its passes are new ones, so every host makes its shard of those that they know.
             self.forsaken = True
             return [wire.Note(t=now, text=self.trouble)]
         if answer.epoch != self._epoch:
-            self._epoch, self._seen = answer.epoch, 0
-            self._done.clear()
+            if self._epoch:
+                self._done.clear()
+            self._epoch, self._over = answer.epoch, set()
         self._gathering = answer.gathering
         events = _counted(sent, answer, now)
+        self._over.update(answer.over)
         for number in answer.over:
+            if number in self.complete:  # the runner before this one was told
+                continue
             self.finished += 1
             self.complete.add(number)
             self._done.pop(number, None)
             events.append(wire.PassFinished(t=now, pass_number=number, units=self._units))
-        self._seen += len(answer.over)
         self.newest, self.oldest, self.covered = max(self.newest, answer.newest), answer.oldest, answer.covered
         self.left = answer.left
         for number, done in answer.done:
@@ -165,6 +186,17 @@ class Dialogue:
             since_s = now - (now if down_since is None else down_since)
             events.append(wire.Note(t=now, text=self.trouble or f"the queue is back after {since_s:.1f} s"))
         return events
+
+    def _is_anew(self, sent: Exchange, answer: Answer) -> bool:
+        """Whether the queue was made anew since this run began.
+
+        Hosts whose runners are new as well know no queue from before: then it is told by the first pass, which is
+        whole, and so under way or complete in the queue that opened it.
+        """
+        if self._epoch and answer.epoch != self._epoch:
+            return True
+        known = {*self._over, *answer.over, *(number for number, _ in answer.done)}
+        return sent.tell and answer.newest > 0 and 1 not in known
 
     def unreachable(self, reason: str, now: float) -> List[wire.Event]:
         """The queue does not answer, for this reason. Returns what the journal is to know of it."""

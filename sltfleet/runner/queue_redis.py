@@ -55,6 +55,8 @@ class RedisServer:
             )
         except ImportError as error:
             self._problem = f"the client redis-py cannot be loaded, it needs python3 3.10 or newer: {error}"
+            if error.name == "redis":
+                self._problem = "the client was not sent along: no queue was configured when the run was resumed"
         except (ValueError, TypeError):  # its text may hold a part of the address
             self._problem = "the queue's address cannot be used"
 

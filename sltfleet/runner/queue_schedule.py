@@ -60,7 +60,8 @@ class QueueScheduler:
     """Hands out what the shared queue gives to this host, `passes` times over all units (None: without end).
 
     `shard` is what the host begins with while the queue is out of reach, and its name as `salt` makes its own passes
-    differ from the others'. A host that is silent for `lease_s` loses its claims. `fresh`: nothing is behind this run.
+    differ from the others'. A host that is silent for `lease_s` loses its claims. `progress` is what is behind a run
+    that is resumed, by this host's journal; None for a run that has just begun.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class QueueScheduler:
         lease_s: float = 15.0,
         shard: Sequence[str] = (),
         salt: str = "",
-        fresh: bool = True,
+        progress: Optional[Progress] = None,
     ) -> None:
         if not units:
             raise ValueError("a schedule needs a unit")
@@ -87,9 +88,11 @@ class QueueScheduler:
         self._workers, self._fleet_workers = workers, max(workers, fleet_workers)
         self._most_stuck, self._lease_s = max(MOST_STUCK, 2 * workers), lease_s
         self._own_shard = frozenset(shard)
-        self._talk = Dialogue(len(self.units), lease_s, passes, fresh)
+        self._talk = Dialogue(len(self.units), lease_s, passes, fresh=progress is None)
+        if progress is not None:
+            self._talk.go_on(progress, self._index)
         self._claims = Claims(self._knowledge, len(self.units))
-        self._pass_number = 1
+        self._pass_number = max(1, self._talk.newest)
         self._now = self._remaining_s = 0.0
         self._tries: Dict[Place, int] = {}
         #: Whether this host is to propose the next pass, and when it may again after one into which nothing fitted.
@@ -368,7 +371,7 @@ class QueueScheduler:
             self._limit,
             shard=sorted(self._own_shard) if self._talk.forsaken else None,
             salt=self._salt,
-            progress=Progress(newest, 0, over),
+            progress=Progress(newest, over=over),
             ahead=self._own_shard,
         )
 

@@ -14,8 +14,8 @@ from sltfleet.wire.quarantine import Quarantine, quarantine_text
 from sltfleet.wire.state import WorkerState
 
 
-def attempt_started(attempt: Attempt, pid: int, now: float) -> wire.AttemptStarted:
-    """Return the event of an attempt whose process runs."""
+def attempt_started(attempt: Attempt, pid: int, now: float, timeout_s: float) -> wire.AttemptStarted:
+    """Return the event of an attempt whose process runs, and may take `timeout_s`."""
     return wire.AttemptStarted(
         t=now,
         attempt=attempt.number,
@@ -24,6 +24,7 @@ def attempt_started(attempt: Attempt, pid: int, now: float) -> wire.AttemptStart
         pass_number=attempt.pass_number,
         seed=attempt.seed,
         pid=pid,
+        timeout_s=timeout_s,
     )
 
 

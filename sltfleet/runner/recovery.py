@@ -79,7 +79,8 @@ def read_journal(path: str, spec: Spec, share: Optional[Share] = None) -> Read:
                 shard = None
                 if share is not None and event.share_units is not None:
                     shard = shard_of(event.units, share, spec.history, spec.limits)
-                replay = Replay(event, Knowledge(history, spec.limits, spec.speed), shard)
+                knowledge = Knowledge(history, spec.limits, spec.speed)
+                replay = Replay(event, knowledge, shard, queued=share is not None and share.queue is not None)
             else:
                 raise RecoveryError(f"its journal begins with {event.kind}, not with {RunStarted.kind}")
             end += len(line)

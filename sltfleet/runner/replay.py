@@ -7,10 +7,10 @@ where they were. Attempts without an end are given one, `cut`: what became of th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, Mapping, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Dict, List, Optional, Sequence, Set, Tuple, Union
 
 from sltfleet.runner.knowledge import Knowledge
-from sltfleet.runner.passes import Progress
+from sltfleet.runner.passes import Progress, seed_of_pass
 from sltfleet.runner.schedule import START_TRIES
 from sltfleet.runner.slots import Slot, busy_within
 from sltfleet.runner.tally import Tally
@@ -24,7 +24,10 @@ LOST = "the runner was lost"
 
 @dataclass(frozen=True)
 class Past:
-    """What is behind a run that is resumed: its clock goes on at `elapsed_s`, `lost` are the ends that were missing."""
+    """What is behind a run that is resumed: its clock goes on at `elapsed_s`.
+
+    `lost` are the ends of attempts that were missing, `passes_over` those of passes.
+    """
 
     started: wire.RunStarted
     elapsed_s: float
@@ -35,6 +38,7 @@ class Past:
     knowledge: Knowledge
     progress: Progress
     lost: Tuple[wire.AttemptFinished, ...]
+    passes_over: Tuple[wire.PassFinished, ...]
     runner_cpu_s: float
 
 
@@ -42,11 +46,19 @@ class Replay:
     """Takes in a journal, event by event, from `run-started` on.
 
     `knowledge` is what earlier runs know of the units; `shard` what the first pass has of them on this host, None for
-    all.
+    all. `queued`: the hosts share a queue, which tells what is complete.
     """
 
-    def __init__(self, started: wire.RunStarted, knowledge: Knowledge, shard: Optional[Sequence[str]] = None) -> None:
+    def __init__(
+        self,
+        started: wire.RunStarted,
+        knowledge: Knowledge,
+        shard: Optional[Sequence[str]] = None,
+        *,
+        queued: bool = False,
+    ) -> None:
         self._started = started
+        self._shard, self._queued = shard, queued
         self._knowledge = knowledge
         self._last_s = 0.0
         self._attempts = 0
@@ -58,6 +70,8 @@ class Replay:
         self._over: Dict[int, Set[str]] = {}
         self._tries: Dict[Tuple[int, str], int] = {}
         self._complete: Set[int] = set()
+        #: The verdicts that the queue is not known to have counted, by the attempt's number: pass and unit.
+        self._uncounted: Dict[int, Tuple[int, str]] = {}
         self._runner_cpu_s = 0.0
         #: Why the run came to its own end, None where it did not: then it can be resumed.
         self.reason: Optional[str] = None
@@ -67,11 +81,15 @@ class Replay:
         self._last_s = max(self._last_s, event.t)
         if isinstance(event, wire.AttemptStarted):
             self._attempts = max(self._attempts, event.attempt)
-            self._over.setdefault(event.pass_number, set())
+            if self._is_of_the_run(event):
+                self._over.setdefault(event.pass_number, set())
             if event.attempt not in self._ended:
                 self._running[event.attempt] = event
         elif isinstance(event, wire.AttemptFinished):
             self._finished(event)
+        elif isinstance(event, wire.Counted):
+            for attempt in event.attempts:
+                self._uncounted.pop(attempt, None)
         elif isinstance(event, wire.PassFinished):
             self._complete.add(event.pass_number)
         elif isinstance(event, wire.Sample):
@@ -90,9 +108,8 @@ class Replay:
         lost = tuple(_cut(event, self._last_s) for _, event in sorted(self._running.items()))
         for event in lost:
             self._finished(event)
-        under_way: Mapping[int, Set[str]] = {
-            number: units for number, units in self._over.items() if number not in self._complete
-        }
+        passes_over = self._passes_over()
+        self._complete.update(event.pass_number for event in passes_over)
         return Past(
             started=self._started,
             elapsed_s=self._last_s,
@@ -100,10 +117,38 @@ class Replay:
             slots=tuple(self._slots),
             tally=self._tally,
             knowledge=self._knowledge,
-            progress=Progress(max(self._over, default=0), len(self._complete), under_way),
+            progress=self._progress(),
             lost=lost,
+            passes_over=passes_over,
             runner_cpu_s=self._runner_cpu_s,
         )
+
+    def _progress(self) -> Progress:
+        return Progress(
+            newest=max({*self._over, *self._complete}, default=0),
+            complete=frozenset(self._complete),
+            over={number: units for number, units in self._over.items() if number not in self._complete},
+            uncounted=tuple(
+                (number, unit, attempt)
+                for attempt, (number, unit) in self._uncounted.items()
+                if number not in self._complete
+            ),
+        )
+
+    def _passes_over(self) -> Tuple[wire.PassFinished, ...]:
+        """The ends of passes whose last attempt is over, and which the runner did not come to write down."""
+        ends: List[wire.PassFinished] = []
+        for number, over in self._over.items():
+            units: AbstractSet[str] = frozenset(self._started.units)
+            if number == 1 and self._shard is not None:
+                units = frozenset(self._shard)
+            if not self._queued and number not in self._complete and units and units <= over:
+                ends.append(wire.PassFinished(t=self._last_s, pass_number=number, units=len(units)))
+        return tuple(ends)
+
+    def _is_of_the_run(self, event: Union[wire.AttemptStarted, wire.AttemptFinished]) -> bool:
+        """With a queue the passes that a host made while it was out of reach are its own, and tell nothing."""
+        return not self._queued or event.seed == seed_of_pass(self._started.seed, event.pass_number)
 
     def _finished(self, event: wire.AttemptFinished) -> None:
         if event.attempt in self._ended:
@@ -117,6 +162,8 @@ class Replay:
             slot = self._slots[event.worker]
             slot.attempts += 1
             slot.busy_s += busy_within(event.t - event.duration_s, event.t, self._started.budget_s)
+        if not self._is_of_the_run(event):
+            return
         over = self._over.setdefault(event.pass_number, set())
         if event.outcome == outcomes.INFRA:
             key = event.pass_number, event.unit
@@ -125,6 +172,8 @@ class Replay:
                 over.add(event.unit)
         elif event.outcome != outcomes.CUT:
             over.add(event.unit)
+            if self._queued:
+                self._uncounted[event.attempt] = (event.pass_number, event.unit)
 
 
 def _cut(event: wire.AttemptStarted, now: float) -> wire.AttemptFinished:

@@ -54,8 +54,10 @@ class Reporter:
         """The run goes on now: what was lost with the runner before has its end."""
         self._started_wall_s = past.started.wall_s
         self.record(wire.RunResumed(t=past.elapsed_s, wall_s=time.time(), identity=self._identity))
-        for event in past.lost:
-            self.record(event)
+        for attempt in past.lost:
+            self.record(attempt)
+        for end in past.passes_over:
+            self.record(end)
         for note in notes:
             self.record(wire.Note(t=past.elapsed_s, text=note))
 

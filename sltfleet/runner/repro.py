@@ -64,8 +64,10 @@ class _Stage:
             request.worker,
             request.pass_number,
             request.seed,
-            spec.limits.timeout_s,
+            request.timeout_s or spec.limits.timeout_s,
         )
+        # Tests that shared a process had more, all together.
+        self.limit_s = min(self.attempt.timeout_s, spec.limits.timeout_s)
         self.values = template_values(spec, unit, self.attempt, request.remaining_s, self.spawner.binary(unit))
         self.watched: Optional[int] = None
 
@@ -161,7 +163,7 @@ def _once(stage: _Stage, number: int) -> ReproAnswer:
     except (OSError, TemplateError, ValueError) as error:
         return NotReproduced(f"cannot start the attempt: {error}", "look at the run's folder on the host")
     try:
-        status, cause = _follow(stage, pid, started + limits.timeout_s)
+        status, cause = _follow(stage, pid, started + stage.limit_s)
     finally:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
@@ -189,7 +191,7 @@ def _follow(stage: _Stage, pid: int, deadline: float) -> Tuple[int, Optional[Cau
                 return status, cause
             now = time.monotonic()
             if cause is None and (now >= deadline or stage.controller_left()):
-                cause = TimedOut(limits.timeout_s) if now >= deadline else GONE
+                cause = TimedOut(stage.limit_s) if now >= deadline else GONE
                 kill_at = now + limits.kill_after_s
                 os.killpg(pid, signal.SIGTERM)
             elif now >= kill_at:

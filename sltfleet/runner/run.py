@@ -154,7 +154,7 @@ def make_scheduler(
             lease_s=share.queue.lease_s,
             shard=shard,
             salt=share.host,
-            fresh=past is None,
+            progress=past.progress if past else None,
         )
     return PassScheduler(units, spec.seed, knowledge, passes, shard=shard, salt=share.host, progress=progress)
 

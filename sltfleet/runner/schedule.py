@@ -153,7 +153,7 @@ class PassScheduler:
         #: How many attempts of a unit run, and how many units in quarantine do.
         self._running: Dict[str, int] = {}
         self._pass_number = max(1, progress.newest)
-        self._passes_finished = progress.finished
+        self._passes_finished = len(progress.complete)
         #: What does not fit into what is left: of the first pass, and of all others.
         self._uncovered, self._aside = Aside(), Aside()
         #: The units that fitted when the newest pass was opened: the remaining time only ever gets less.

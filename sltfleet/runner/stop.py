@@ -14,6 +14,7 @@ from typing import List, Optional, Tuple
 
 from sltfleet.runner import linux
 from sltfleet.runner.files import tail
+from sltfleet.runner.locks import is_locked
 from sltfleet.runner.paths import RunPaths
 from sltfleet.runner.processes import boot_id, is_alive, left_of, marked_runs
 from sltfleet.runner.statefile import said_goodbye
@@ -97,15 +98,26 @@ def end_lost_attempts(run_dir: str) -> Tuple[str, ...]:
     """SIGKILL the attempts of the project's other runs whose runner is gone and never said goodbye; return notes.
 
     Only the project's active runner, of the run in `run_dir`, may do it: no other run is active then. In the folder of
-    a run that said goodbye there is only what `repro` runs.
+    a run that said goodbye there is only what `repro` runs; it also runs attempts of lost runs, and ends with its own
+    what is left of theirs.
     """
     notes: Tuple[str, ...] = ()
     for other in sorted(marked_runs() - {run_dir}):
-        if os.path.dirname(other) == os.path.dirname(run_dir) and not said_goodbye(RunPaths(other)):
+        if os.path.dirname(other) == os.path.dirname(run_dir) and not _is_to_be_spared(RunPaths(other)):
             left = end_attempts(other)
             stuck = f"; these do not die: {', '.join(map(str, left))}" if left else ""
             notes += (f"attempts of run {os.path.basename(other)}, whose runner was lost, were ended{stuck}",)
     return notes
+
+
+def _is_to_be_spared(paths: RunPaths) -> bool:
+    """Whether the run came to its end, or `repro` answers for what runs in its folder."""
+    if said_goodbye(paths):
+        return True
+    try:
+        return is_locked(paths.repro_lock)
+    except FileNotFoundError:  # the folder was removed, its processes live on
+        return False
 
 
 def end_attempts(run_dir: str) -> List[int]:

@@ -106,7 +106,10 @@ class WorkerStarted:
 
 @dataclass(frozen=True)
 class AttemptStarted:
-    """A process runs. `attempt` counts from 1 on this host; `pass_number` from 1."""
+    """A process runs. `attempt` counts from 1 on this host; `pass_number` from 1.
+
+    `timeout_s`: how long the process may take, 0 where the writer of the journal did not tell.
+    """
 
     kind: ClassVar[str] = "attempt-started"
     t: float
@@ -116,6 +119,7 @@ class AttemptStarted:
     pass_number: int
     seed: int
     pid: int
+    timeout_s: float = 0.0
 
 
 @dataclass(frozen=True)

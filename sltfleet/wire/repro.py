@@ -19,6 +19,7 @@ class ReproRequest:
     """Run an attempt of a run again, `times` times one after the other; with `describe` only say how.
 
     `remaining_s` was left of the budget when the attempt started. `build_digest` is that of the executable it ran.
+    `timeout_s` is what its process could take, 0 where nobody knows.
     """
 
     attempt: int
@@ -31,6 +32,7 @@ class ReproRequest:
     mark: str
     times: int = 1
     describe: bool = False
+    timeout_s: float = 0.0
     format: int = FORMAT_VERSION
 
 

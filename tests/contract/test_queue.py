@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sltfleet.app.archive import runner_archive
-from sltfleet.wire.events import AttemptStarted, Counted, Note, PassFinished
+from sltfleet.wire.events import AttemptStarted, Counted, Event, Note, PassFinished, RunResumed
 from sltfleet.wire.handshake import Launched
 from sltfleet.wire.share import Member, QueueAccess, Share
 from sltfleet.wire.spec import PartitionUnits, Spec
@@ -64,6 +64,18 @@ class QueueFleet:
 
     def kill(self, name: str) -> None:
         os.kill(self.pids[name], signal.SIGKILL)
+
+    def resume(self, name: str, archive: Path | None = None) -> None:
+        """Go on with a host's part, with another runner than before where `archive` names one."""
+        host = self.hosts[name]
+        host.archive = archive or host.archive
+        _, answer, text = host.call("resume", str(host.run_dir(self.specs[name])))
+        assert isinstance(answer, Launched), text
+        self.pids[name] = answer.identity.pid
+
+    def since_resumed(self, name: str) -> list[Event]:
+        events = self.hosts[name].journal(self.specs[name])
+        return events[next(at for at, event in enumerate(events) if isinstance(event, RunResumed)) :]
 
     def attempts(self, name: str) -> int:
         return len(finished(self.hosts[name].journal(self.specs[name])))
@@ -219,6 +231,70 @@ def test_a_host_that_was_gone_for_longer_than_its_lease_counts_nothing_twice(fle
     fleet.wait_for_end("alpha")
     assert fleet.counted() == Counter(everything)
     assert {place for place, times in fleet.started().items() if times == 2}  # which alpha ran to their end as well
+
+
+def test_a_host_that_is_resumed_makes_the_passes_with_the_others_to_their_end(fleet: QueueFleet) -> None:
+    everything = {(number, f"{unit}/40") for number in (1, 2) for unit in range(40)}
+    fleet.launch("sleep 0.3", passes=2, budget_s=60.0)
+    fleet.wait_for_attempts(4)
+    fleet.kill("alpha")
+    fleet.resume("alpha")
+    fleet.wait_for_end()
+    assert set(fleet.counted().values()) == {1}
+    # What the queue counted in alpha's last moment may be missing in its journal.
+    assert len(fleet.counted()) >= 80 - 4
+    assert set(fleet.started()) == everything
+    again = fleet.since_resumed("alpha")
+    assert of(again, Counted)
+    for name, host in fleet.hosts.items():
+        over = [event.pass_number for event in of(host.journal(fleet.specs[name]), PassFinished)]
+        assert sorted(over) == [1, 2]
+        assert (host.state(fleet.specs[name]).reason, host.state(fleet.specs[name]).fleet_covered) == ("passes", 40)
+
+
+def test_a_host_that_is_resumed_alone_on_an_empty_queue_gives_no_pass_a_number_that_was_used(
+    fleet: QueueFleet,
+) -> None:
+    fleet.launch("sleep 0.02", units=10)
+    wait_for(lambda: any(number == 3 for number, _ in fleet.counted()), "a third pass")
+    for name in NAMES:
+        fleet.kill(name)
+    used = max(number for number, _ in fleet.started())
+    fleet.server.end()
+    fleet.server.start()
+    fleet.resume("alpha")
+    wait_for(lambda: len(of(fleet.since_resumed("alpha"), PassFinished)) >= 2, "passes of the new queue")
+    fleet.hosts["alpha"].stop(fleet.specs["alpha"])
+    assert set(fleet.counted().values()) == {1}
+    assert min(event.pass_number for event in of(fleet.since_resumed("alpha"), PassFinished)) > min(used, 3)
+    assert min(event.pass_number for event in of(fleet.since_resumed("alpha"), Counted)) > 3
+    assert any("waits for all hosts" in note for note in fleet.notes("alpha"))
+
+
+def test_resumed_without_its_passes_or_without_the_client_a_host_makes_its_shard_to_the_end(fleet: QueueFleet) -> None:
+    everything = {(1, f"{unit}/40") for unit in range(40)}
+    fleet.launch("sleep 0.1", passes=1)
+    fleet.wait_for_attempts(4)
+    for name in NAMES:
+        fleet.kill(name)
+    before = fleet.counted()
+    fleet.server.end()
+    fleet.server.start()
+    fleet.resume("alpha")
+    plain = runner_archive()
+    archive = fleet.hosts["bêta"].root / plain.name
+    archive.write_bytes(plain.data)
+    fleet.resume("bêta", archive)
+    fleet.wait_for_end()
+    assert set(fleet.started()) == everything
+    assert fleet.counted() == before
+    assert any("has lost this run's passes: working on its own shard" in note for note in fleet.notes("alpha"))
+    reason = "working on its own shard (the client was not sent along: no queue was configured"
+    assert any(reason in note for note in fleet.notes("bêta"))
+    for name in NAMES:
+        events = fleet.hosts[name].journal(fleet.specs[name])
+        over = [event.unit for event in finished(events) if event.outcome == "pass"]
+        assert len(set(over)) == len(over), "a unit whose attempt was over came again"
 
 
 def test_a_wrong_password_is_told_without_the_secret_and_the_host_works_on_its_shard(fleet: QueueFleet) -> None:

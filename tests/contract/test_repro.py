@@ -14,7 +14,7 @@ from sltfleet.core.errors import CommandTimeout
 from sltfleet.core.paths import HostPaths
 from sltfleet.core.repro import repro_script
 from sltfleet.transport.local import LocalTransport
-from sltfleet.wire.events import AttemptFinished
+from sltfleet.wire.events import AttemptFinished, AttemptStarted
 from sltfleet.wire.repro import (
     Described,
     NotReproduced,
@@ -24,8 +24,8 @@ from sltfleet.wire.repro import (
     answer_of_line,
     request_to_text,
 )
-from sltfleet.wire.spec import CommandUnits, JsonVerdict, Spec
-from tests.contract.runner_host import PATIENCE_S, RunnerHost, finished, wait_for
+from sltfleet.wire.spec import CommandUnits, JsonVerdict, Limits, Spec, UnitHistory
+from tests.contract.runner_host import PATIENCE_S, UNITS, RunnerHost, finished, of, wait_for
 
 MARK = "@mark@"
 TELL = 'echo "$1|$UNIT|$WORKER|$SEED|$PWD|$CARGO_MANIFEST_DIR|$LD_LIBRARY_PATH|$SLTFLEET_ATTEMPT" >> "$LOG"; '
@@ -117,6 +117,24 @@ def test_what_takes_too_long_is_ended_with_all_that_it_started(host: RunnerHost)
     assert isinstance(answer, Reproduced)
     assert (answer.outcome, answer.message) == ("timeout", "timed out after 0.3 s")
     wait_for(lambda: not host.attempts_of(spec.run_id), "the end of what it started")
+
+
+def test_the_timeout_is_the_attempt_s_own_and_never_more_than_the_suite_allows(host: RunnerHost) -> None:
+    limits = Limits(timeout_s=20.0, timeout_factor=2.0, timeout_floor_s=3.0, kill_after_s=0.3)
+    history = {unit: UnitHistory(2, 0.1, 0.1) for unit in UNITS}
+    spec = host.spec('echo "$LIMIT"; exit 1', passes=1, env={"LIMIT": "{timeout} s"}, limits=limits, history=history)
+    journal = host.run(spec)
+    event, started = finished(journal)[0], of(journal, AttemptStarted)[0]
+    assert started.timeout_s == 3.0
+    assert repro(host, spec, request_for(spec, event, timeout_s=started.timeout_s))[1] == ["3 s"]
+    assert repro(host, spec, request_for(spec, event))[1] == ["20 s"], "an older journal does not tell"
+    (host.run_dir(spec) / "bin" / host.binary.name).write_text('#!/bin/sh\necho "$LIMIT"; exec sleep 60\n')
+    for asked_s, seen, limit in ((0.3, "1 s", "0.3 s"), (1000.0, "1000 s", "0.5 s")):
+        _, printed, (answer,) = repro(host, spec, request_for(spec, event, timeout_s=asked_s))
+        assert isinstance(answer, Reproduced)
+        assert (printed, answer.outcome, answer.message) == ([seen], "timeout", f"timed out after {limit}")
+        spec_path = host.run_dir(spec) / "spec.json"
+        spec_path.write_text(spec_path.read_text().replace('"timeout_s": 20.0', '"timeout_s": 0.5'))
 
 
 def test_a_worker_that_this_host_never_had_gets_a_folder(host: RunnerHost) -> None:

@@ -17,6 +17,7 @@ from sltfleet.runner.prepare import units_digest
 from sltfleet.runner.processes import FOLDER_MARK, MARK, is_alive, mark_of, read_stat
 from sltfleet.wire.events import AttemptStarted, Note, PassFinished, RunStarted, WorkerStarted, WorkerStopped
 from sltfleet.wire.handshake import Launched, Prepared, Refused
+from sltfleet.wire.repro import ReproRequest, request_to_text
 from sltfleet.wire.share import Member, Share
 from sltfleet.wire.spec import JsonVerdict, Limits, OutputVerdict, PartitionUnits, UnitHistory
 from tests.contract.runner_host import UNITS, RunnerHost, finished, goodbye, of, wait_for
@@ -495,6 +496,29 @@ class TestStopping:
         finally:
             reproduced.kill()
             reproduced.wait()
+
+    def test_a_new_run_leaves_alone_an_attempt_of_a_lost_run_that_is_being_run_again(self, host: RunnerHost) -> None:
+        spec = host.spec("sleep 60", budget_s=60.0, env={})
+        launched = host.launch(spec)
+        wait_for(lambda: len(host.attempts_of(spec.run_id)) >= 2, "the attempts")
+        os.kill(launched.identity.pid, signal.SIGKILL)
+        host.wait_until_gone(launched.identity)
+        lost = host.attempts_of(spec.run_id)
+        request = ReproRequest(1, UNITS[0], 0, 1, 5, 10.0, spec.build_digest, "@mark@")
+        command = host.command("repro", str(host.run_dir(spec)), request_to_text(request))
+        reproducing = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: bool(set(host.attempts_of(spec.run_id)) - set(lost)), "the attempt that is run again")
+            again = set(host.attempts_of(spec.run_id)) - set(lost)
+            events = host.run(host.spec("true", run_id="run-2", passes=1))
+            assert again <= set(host.attempts_of(spec.run_id))
+            assert reproducing.poll() is None
+            assert not [event for event in events if isinstance(event, Note)]
+        finally:
+            reproducing.kill()
+            reproducing.wait()
+        host.run(host.spec("true", run_id="run-3", passes=1))
+        assert not host.attempts_of(spec.run_id)
 
 
 def test_attempts_are_marked_so_that_they_can_be_found(host: RunnerHost) -> None:

@@ -13,7 +13,7 @@ import pytest
 from sltfleet.core.polling import DONE, LOST
 from sltfleet.demo.loopback import LoopbackHost
 from sltfleet.runner.processes import is_alive
-from sltfleet.wire.events import AttemptFinished, Counted
+from sltfleet.wire.events import AttemptFinished, Counted, RunResumed
 from sltfleet.wire.outcome import VERDICTS
 from tests.e2e.conftest import wait_for
 from tests.faults.campaign import Campaign, campaign
@@ -88,6 +88,12 @@ def counted(made: Campaign) -> Counter[tuple[int, str]]:
     return found
 
 
+def counted_since_resumed(made: Campaign, host: str) -> list[Counted]:
+    events = made.journal(host)
+    at = next(place for place, event in enumerate(events) if isinstance(event, RunResumed))
+    return [event for event in events[at:] if isinstance(event, Counted)]
+
+
 def complete_passes(found: Counter[tuple[int, str]]) -> int:
     per_pass = Counter(pass_number for pass_number, _ in found)
     return sum(units == len(UNITS) for units in per_pass.values())
@@ -157,6 +163,25 @@ def test_when_a_host_dies_the_others_do_its_units(odd_path: Path, server: RedisS
         assert missing <= {event.unit for event in made.finished("beta")}
         assert set(found.values()) == {1}
         assert_every_attempt_is_accounted_for(made)
+
+
+def test_a_host_that_is_resumed_comes_back_into_the_queue(odd_path: Path, server: RedisServer) -> None:
+    with fleet(odd_path, server) as made:
+        start(made, "--budget", "60s")
+        wait_for(lambda: len(made.finished("beta")) >= 3, "a few attempts on beta")
+        made.kill_runner("beta")
+        wait_for(lambda: made.status()["beta"]["state"] == LOST, "a lost host")
+        typed = made.person.does("resume", "--detach")
+        assert "beta: resuming: goes on after " in typed.stderr
+        assert "alpha: resuming: not resumed: it is still running" in typed.stderr
+        wait_for(lambda: bool(counted_since_resumed(made, "beta")), "verdicts of beta that count again")
+        assert made.state("beta").trouble == ""
+        wait_for(lambda: {unit for _, unit in counted(made)} == set(UNITS), "a verdict that counts for each unit")
+        made.person.does("stop")
+        wait_for(lambda: ended(made), "the end of the run")
+        assert set(counted(made).values()) == {1}
+        assert_every_attempt_is_accounted_for(made)
+        assert_the_secret_is_nowhere(made)
 
 
 def test_when_the_queue_dies_and_comes_back_the_run_goes_on(odd_path: Path, server: RedisServer) -> None:

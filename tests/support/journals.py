@@ -28,6 +28,9 @@ from sltfleet.wire.state import Identity
 RUN_ID = "20261123-120312-3f9a1c"
 LATER_RUN_ID = "20261123-140000-000001"
 
+#: What every attempt may take.
+TIMEOUT_S = 30.0
+
 
 class JournalBuilder:
     """Collects the events of one run on one host. Attempts are numbered in the order in which they are added."""
@@ -77,7 +80,8 @@ class JournalBuilder:
     def start(self, worker: int, unit: str, at_s: float, pass_number: int = 1, seed: int = 7) -> int:
         """Add an attempt's start and return its number."""
         self._attempts += 1
-        self.events.append(AttemptStarted(at_s, self._attempts, unit, worker, pass_number, seed, 1000 + self._attempts))
+        pid = 1000 + self._attempts
+        self.events.append(AttemptStarted(at_s, self._attempts, unit, worker, pass_number, seed, pid, TIMEOUT_S))
         return self._attempts
 
     def attempt(

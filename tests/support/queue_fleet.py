@@ -11,10 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from sltfleet.runner.knowledge import Knowledge
+from sltfleet.runner.passes import Progress
 from sltfleet.runner.queue_messages import Answer, Exchange, Membership, answer_from_text, request_text
 from sltfleet.runner.queue_schedule import QueueScheduler
+from sltfleet.runner.replay import Replay
 from sltfleet.runner.schedule import Assignment, Wait
 from sltfleet.wire import events as wire
+from tests.support.journals import JournalBuilder
 from tests.support.queue_model import QueueModel
 
 #: What the network takes for a request, and for an answer.
@@ -83,22 +86,26 @@ class Fleet:
         self.hosts: dict[str, Host] = {}
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
-        names = sorted(durations)
+        self._seed, self._lease_s, self._speeds = seed, lease_s, speeds
         for place, (name, (workers, speed)) in enumerate(speeds.items()):
             knows = knowledge(speed) if knowledge is not None else Knowledge()
-            scheduler = QueueScheduler(
-                names,
-                seed,
-                knows,
-                passes,
-                workers=workers,
-                fleet_workers=sum(count for count, _ in speeds.values()),
-                lease_s=lease_s,
-                shard=names[place :: len(speeds)],
-                salt=name,
-            )
-            membership = Membership("run", name, f"t{place}", len(names), "d", lease_s, 60.0, passes or 0)
-            self.hosts[name] = Host(name, scheduler, membership, knows, workers, speed)
+            membership = Membership("run", name, f"t{place}", len(durations), "d", lease_s, 60.0, passes or 0)
+            self.hosts[name] = Host(name, self._scheduler(name, knows), membership, knows, workers, speed)
+
+    def _scheduler(self, name: str, knowledge: Knowledge, progress: Progress | None = None) -> QueueScheduler:
+        names = sorted(self.durations)
+        return QueueScheduler(
+            names,
+            self._seed,
+            knowledge,
+            self.passes,
+            workers=self._speeds[name][0],
+            fleet_workers=sum(count for count, _ in self._speeds.values()),
+            lease_s=self._lease_s,
+            shard=names[list(self._speeds).index(name) :: len(self._speeds)],
+            salt=name,
+            progress=progress,
+        )
 
     def at(self, when_s: float, what: Callable[[], None]) -> None:
         self._count += 1
@@ -106,11 +113,7 @@ class Fleet:
 
     def run(self) -> Fleet:
         for host in self.hosts.values():
-            host.free_since = dict.fromkeys(range(host.workers), 0.0)
-            self._send(host)
-            for worker in range(host.workers):
-                self._assign(host, worker)
-            self._turn(host)
+            self._begin(host)
         while self._heap:
             when_s, _, what = heapq.heappop(self._heap)
             if when_s >= self.budget_s:
@@ -127,6 +130,26 @@ class Fleet:
 
     def kill(self, name: str) -> None:
         self.hosts[name].up = False
+
+    def resume(self, name: str) -> None:
+        """A new runner goes on with a host's part: all that it knows is the journal."""
+        old = self.hosts[name]
+        old.up = False
+        started = JournalBuilder(units=tuple(sorted(self.durations)), workers=old.workers).events[0]
+        assert isinstance(started, wire.RunStarted)
+        replay = Replay(replace(started, seed=self._seed), old.knowledge, queued=True)
+        for event in old.events:
+            replay.add(event)
+        past = replay.past(self.now)
+        host = self.hosts[name] = replace(
+            old,
+            scheduler=self._scheduler(name, old.knowledge, past.progress),
+            membership=replace(old.membership, token=f"{old.membership.token}+"),
+            up=True,
+            left=set(),
+            events=[*old.events, *past.lost],
+        )
+        self._begin(host)
 
     def connect(self, name: str, connected: bool) -> None:
         self.hosts[name].connected = connected
@@ -150,6 +173,13 @@ class Fleet:
 
     # --- the loop and the dispatcher of a host -----------------------------------------------------------------------
 
+    def _begin(self, host: Host) -> None:
+        host.free_since = dict.fromkeys(range(host.workers), self.now)
+        self._send(host)
+        for worker in range(host.workers):
+            self._assign(host, worker)
+        self._turn(host)
+
     def _turn(self, host: Host) -> None:
         if host.up:
             self._send(host)
@@ -171,6 +201,9 @@ class Fleet:
             self.gaps.append((since_s, self.now))
         host.attempts += 1
         number, start_s = host.attempts, self.now
+        host.events.append(
+            wire.AttemptStarted(start_s, number, choice.unit, worker, choice.pass_number, choice.seed, 1)
+        )
         end_s = self.now + self.durations[choice.unit] / host.speed
         self.at(end_s, lambda: self._finished(host, worker, choice, number, start_s))
         return True
@@ -183,11 +216,10 @@ class Fleet:
         if not host.up:
             return
         self.ran.append(Ran(host.name, assignment, number, start_s, self.now))
-        host.knowledge.learn(
-            wire.AttemptFinished(
-                self.now, number, assignment.unit, worker, assignment.pass_number, 0, "pass", self.now - start_s
-            )
-        )
+        pass_number, seed, unit = assignment.pass_number, assignment.seed, assignment.unit
+        ended = wire.AttemptFinished(self.now, number, unit, worker, pass_number, seed, "pass", self.now - start_s)
+        host.events.append(ended)
+        host.knowledge.learn(ended)
         host.scheduler.finished(assignment, number)
         host.free_since[worker] = self.now
         self._assign(host, worker)

@@ -22,7 +22,7 @@ from sltfleet.wire.repro import (
     repro_line,
     request_from_text,
 )
-from tests.support.journals import RUN_ID, JournalBuilder
+from tests.support.journals import RUN_ID, TIMEOUT_S, JournalBuilder
 from tests.support.local_fleet import local_fleet
 from tests.support.transports import ScriptedTransport, answer
 
@@ -79,6 +79,7 @@ def test_a_case_is_run_again_where_it_failed_with_what_the_attempt_had(tmp_path:
     (request,) = asked
     assert (request.unit, request.worker, request.seed, request.remaining_s) == ("a.test", 1, 7, 98)
     assert (request.build_digest, request.times, request.describe) == ("b0", 1, False)
+    assert request.timeout_s == TIMEOUT_S
     assert json.loads(json.dumps(request.mark)) not in lines
     assert not passed(results)
 

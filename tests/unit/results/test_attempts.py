@@ -9,7 +9,7 @@ from sltfleet.core.paths import LocalPaths
 from sltfleet.results.attempts import find_attempt, names_of_run
 from sltfleet.results.queries import flaky, run_report
 from sltfleet.results.store import Store
-from tests.support.journals import RUN_ID, JournalBuilder
+from tests.support.journals import RUN_ID, TIMEOUT_S, JournalBuilder
 
 
 @pytest.fixture
@@ -34,6 +34,7 @@ def test_the_first_attempt_that_failed_the_case_is_the_one_to_run_again(store: S
     assert found is not None
     assert (found.host, found.attempt, found.worker, found.pass_number, found.seed) == ("alpha", 4, 1, 2, 7)
     assert (found.start_s, found.remaining_s, found.suite, found.build_digest) == (6, 94, "slt", "b0")
+    assert found.timeout_s == TIMEOUT_S
 
 
 def test_a_case_leads_to_its_unit_and_a_unit_that_passed_to_an_attempt_that_passed(store: Store) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sltfleet.runner.knowledge import Knowledge
+from sltfleet.runner.passes import Progress
 from sltfleet.runner.queue_messages import Answer, Exchange, NewPass
 from sltfleet.runner.queue_schedule import PATIENCE_S, OwnAssignment, QueueScheduler
 from sltfleet.runner.schedule import START_TRIES, Assignment, Wait
@@ -136,6 +138,35 @@ def test_a_queue_that_has_forgotten_everything_is_made_anew_with_passes_that_nob
     assert max((to_s - from_s for from_s, to_s in fleet.gaps), default=0.0) <= MOST_IDLE_S
     if max(restarts) < 70.0:
         assert all(host.scheduler.trouble == "" for host in fleet.hosts.values())
+
+
+@given(DURATIONS, SPEEDS, DEATHS, st.none() | st.floats(0.0, 30.0), st.none() | st.integers(1, 2))
+@settings(max_examples=40, deadline=None)
+def test_runners_that_are_lost_and_resumed_cover_everything_and_count_nothing_twice(
+    durations: dict[str, float],
+    speeds: dict[str, tuple[int, float]],
+    deaths: list[tuple[int, float]],
+    blackout_s: float | None,
+    passes: int | None,
+) -> None:
+    """In the blackout all runners and the queue are lost at once."""
+    fleet = Fleet(durations, speeds, passes=passes, budget_s=400.0, lease_s=6.0)
+    for number, at_s in deaths:
+        name = list(speeds)[number % len(speeds)]
+        fleet.at(at_s, lambda name=name: fleet.resume(name))  # type: ignore[misc]
+    if blackout_s is not None:
+        fleet.at(blackout_s, fleet.server.restart)
+        for name in speeds:
+            fleet.at(blackout_s, lambda name=name: fleet.resume(name))  # type: ignore[misc]
+    fleet.run()
+    assert set(fleet.counted().values()) <= {1}
+    done = {(ran.assignment.pass_number, ran.assignment.unit) for ran in fleet.ran}
+    assert {unit for _, unit in done} == set(durations)  # a queue made anew gives up the passes under way
+    assert done >= {(number, unit) for number in range(1, (passes or 0) + 1) for unit in durations}
+    for host in fleet.hosts.values():
+        over = [event.pass_number for event in host.events if isinstance(event, wire.PassFinished)]
+        assert len(set(over)) == len(over) == host.scheduler.passes_finished
+        assert blackout_s is not None or passes is None or len(over) == passes
 
 
 @given(DURATIONS, SPEEDS, st.floats(0.0, 30.0), st.integers(1, 2))
@@ -328,6 +359,53 @@ def test_what_a_host_does_alone_counts_for_the_passes_under_way_and_not_for_its_
     assert [one.pass_number for one in chosen] == [1, 1, 2, 2]
     answered(scheduler, 0.3, counted=())
     assert sorted(asked(scheduler, 0.6).settle) == [(1, 0), (1, 1)]
+
+
+#: Behind a run: pass 1 is complete, of pass 2 "b" is over and "a" is not; "b" may not have been counted.
+BEHIND = Progress(2, frozenset({1}), {2: {"b", "gone"}}, ((2, "b", 7), (2, "gone", 8)))
+
+
+def test_a_run_that_is_resumed_tells_the_queue_its_passes_and_what_may_not_be_counted() -> None:
+    scheduler = QueueScheduler(["a", "b"], 1, progress=BEHIND)
+    assert (scheduler.passes_finished, scheduler.pass_number, scheduler.oldest_pass) == (1, 2, 2)
+    first = asked(scheduler, 50.0)
+    assert (first.fresh, first.epoch, first.newest, first.seen, first.settle) == (False, "", 2, 0, ((2, 1),))
+    told = answered(scheduler, 50.0, newest=3, oldest=3, over=(1, 2), counted=(True,), done=((3, frozenset()),))
+    assert told == [wire.Counted(50.0, 2, (7,)), wire.PassFinished(50.0, 2, 2)]
+    assert scheduler.passes_finished == 2
+    assert scheduler.goodbye(51.0) == Exchange(2, "e", newest=3, seen=2, bye=True)
+
+
+def test_a_run_that_is_resumed_without_its_queue_goes_on_where_it_was() -> None:
+    scheduler = QueueScheduler(["a", "b"], 1, progress=BEHIND, salt="h")
+    asked(scheduler, 50.0)
+    scheduler.unreachable("refused", 50.1)
+    left = take(scheduler, 50.2)
+    assert (left.unit, left.pass_number) == ("a", 2)
+    assert take(scheduler, 50.2).pass_number == 3
+    # Nor where the queue was made anew, and waits for the other hosts.
+    other = QueueScheduler(["a", "b"], 1, progress=BEHIND, salt="h")
+    asked(other, 50.0)
+    answered(other, 50.1, newest=2, oldest=3, gathering=True, counted=(False,))
+    assert (take(other, 50.2).unit, other.pass_number) == ("a", 2)
+
+
+@pytest.mark.parametrize(
+    ("told", "anew"),
+    [
+        ({"newest": 2, "oldest": 3}, True),
+        ({"newest": 2, "over": (1,), "done": ((2, frozenset()),)}, False),
+        ({"newest": 1, "done": ((1, frozenset()),)}, False),
+        ({"newest": 0, "gathering": True}, False),
+    ],
+)
+def test_resumed_with_a_number_of_passes_a_host_knows_a_queue_that_did_not_open_the_first(
+    told: dict[str, Any], anew: bool
+) -> None:
+    scheduler = QueueScheduler(["a", "b"], 1, passes=3, progress=BEHIND)
+    asked(scheduler)
+    answered(scheduler, **told)
+    assert ("has lost this run's passes" in scheduler.trouble) == anew
 
 
 @pytest.mark.parametrize("epoch", ["", "e"])

@@ -16,7 +16,7 @@ from sltfleet.core.utilization import utilization
 from sltfleet.runner.dispatch import Dispatcher
 from sltfleet.runner.knowledge import Knowledge
 from sltfleet.runner.messages import Begin, Spawn
-from sltfleet.runner.passes import Progress
+from sltfleet.runner.passes import Progress, seed_of_pass
 from sltfleet.runner.paths import RunPaths
 from sltfleet.runner.phases import Config
 from sltfleet.runner.recovery import RecoveryError, recover
@@ -40,10 +40,12 @@ LIMITS = Limits(timeout_s=2.0, retry_weight=1, quarantine_after=99)
 SPEC = replace(PREPARED, run_id=RUN_ID, history={"a.test": UnitHistory(rank=0, expected_s=5.0)})
 
 
-def replayed(events: list[wire.Event], known_s: float = 0.0) -> Past:
+def replayed(
+    events: list[wire.Event], known_s: float = 0.0, *, shard: tuple[str, ...] | None = None, queued: bool = False
+) -> Past:
     started = events[0]
     assert isinstance(started, wire.RunStarted)
-    replay = Replay(started, Knowledge(limits=LIMITS))
+    replay = Replay(started, Knowledge(limits=LIMITS), shard, queued=queued)
     for event in events[1:]:
         replay.add(event)
     return replay.past(known_s)
@@ -77,7 +79,7 @@ def test_a_run_that_was_lost_twice_anywhere_accounts_for_every_attempt_once(
         past = replayed(before)
         after = world(units, workers, passes, past).run()
         resumed = wire.RunResumed(past.elapsed_s, 1.0, Identity("boot", 1, 1))
-        journal = [*before, resumed, *past.lost, *after]
+        journal = [*before, resumed, *past.lost, *past.passes_over, *after]
     ended = Counter(event.attempt for event in journal if isinstance(event, wire.AttemptFinished))
     assert set(ended.values()) <= {1}
     assert {event.attempt for event in journal if isinstance(event, wire.AttemptStarted)} <= set(ended)
@@ -125,7 +127,37 @@ def test_passes_that_are_complete_are_behind_and_the_others_under_way() -> None:
     built.attempt(0, "b.test", 2, 3, pass_number=2)
     built.start(0, "a.test", 3, pass_number=3)
     progress = replayed(built.events).progress
-    assert (progress.newest, progress.finished, progress.over) == (3, 1, {2: {"b.test"}, 3: set()})
+    assert (progress.newest, progress.complete, progress.over) == (3, {1}, {2: {"b.test"}, 3: set()})
+
+
+@pytest.mark.parametrize(("shard", "units"), [(None, 2), (("a.test",), 1)])
+def test_a_pass_whose_end_was_not_written_down_is_complete(shard: tuple[str, ...] | None, units: int) -> None:
+    built = JournalBuilder(workers=1).attempt(0, "a.test", 0, 1)
+    if shard is None:
+        built.attempt(0, "b.test", 1, 2)
+    last_s = built.events[-1].t
+    built.start(0, "a.test", last_s, pass_number=2)
+    past = replayed(built.events, shard=shard)
+    assert past.passes_over == (wire.PassFinished(last_s, 1, units),)
+    assert (past.progress.complete, past.progress.over) == ({1}, {2: set()})
+    told = replayed(built.pass_end(1, last_s).events, shard=shard)
+    assert (told.passes_over, told.progress) == ((), past.progress)
+    assert replayed(built.events[:4], shard=("a.test", "b.test")).passes_over == ()
+
+
+def test_of_a_shared_queue_only_its_own_passes_are_behind_and_it_alone_says_what_is_complete() -> None:
+    second = seed_of_pass(7, 2)
+    built = JournalBuilder(workers=1).attempt(0, "a.test", 0, 1).attempt(0, "b.test", 1, 2).counted(1)
+    built.attempt(0, "b.test", 2, 3, pass_number=2, seed=second)
+    built.attempt(0, "a.test", 3, 4, pass_number=3, seed=seed_of_pass(7, 3, "alpha"))  # out of reach
+    past = replayed(built.events, queued=True)
+    assert past.passes_over == ()
+    assert past.progress == Progress(
+        2, frozenset(), {1: {"a.test", "b.test"}, 2: {"b.test"}}, ((1, "b.test", 2), (2, "b.test", 3))
+    )
+    progress = replayed(built.pass_end(1, 4).pass_end(5, 4).events, queued=True).progress
+    assert progress == Progress(5, frozenset({1, 5}), {2: {"b.test"}}, ((2, "b.test", 3),))
+    assert past.tally.attempts == 4
 
 
 def test_a_unit_that_made_room_or_could_not_be_started_comes_again_in_its_pass() -> None:

@@ -207,7 +207,9 @@ def test_a_schedule_that_goes_on_hands_out_what_was_left(units: list[str], seed:
     newest = max((one.pass_number for one in behind), default=0)
     over = {newest: {one.unit for one in behind if one.pass_number == newest}}
     finished = before.passes_finished
-    resumed = PassScheduler(units, seed, progress=Progress(newest, finished, over if finished < newest else {}))
+    resumed = PassScheduler(
+        units, seed, progress=Progress(newest, frozenset(range(finished)), over if finished < newest else {})
+    )
     rest = 2 * len(units)
     assert drain(resumed, rest) == drain(whole, rest)
     assert resumed.passes_finished == whole.passes_finished

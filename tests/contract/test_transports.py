@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sltfleet.config.model import HostConfig
@@ -77,7 +77,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15)
 @given(words=st.lists(WORDS, max_size=200))
 def test_arguments_arrive_literally(transport: Transport, words: list[str]) -> None:
     result = run(transport, "for word; do printf '%s\\0' \"$word\"; done", *words)

@@ -66,7 +66,7 @@ def world(units: dict[str, Behaviour], workers: int, passes: int | None, past: P
 
 
 @given(SUITES, st.integers(1, 4), st.none() | st.integers(1, 2), st.floats(0, 1), st.floats(0, 1))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_run_that_was_lost_twice_anywhere_accounts_for_every_attempt_once(
     units: dict[str, Behaviour], workers: int, passes: int | None, first: float, second: float
 ) -> None:

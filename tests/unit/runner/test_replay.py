@@ -31,13 +31,13 @@ from sltfleet.wire.share import Member, Share
 from sltfleet.wire.spec import Limits, UnitHistory
 from sltfleet.wire.state import Identity
 from tests.support.journals import RUN_ID, JournalBuilder
+from tests.support.specs import SPEC as PLAIN
 from tests.support.states import make_state
 from tests.unit.runner.test_dispatch import SUITES, Behaviour, World
-from tests.unit.runner.test_prepare import SPEC as PREPARED
 
 BUDGET_S = 6.0
 LIMITS = Limits(timeout_s=2.0, retry_weight=1, quarantine_after=99)
-SPEC = replace(PREPARED, run_id=RUN_ID, history={"a.test": UnitHistory(rank=0, expected_s=5.0)})
+SPEC = replace(PLAIN, run_id=RUN_ID, history={"a.test": UnitHistory(rank=0, expected_s=5.0)})
 
 
 def replayed(events: list[wire.Event], known_s: float = 0.0) -> Past:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -26,9 +25,6 @@ MAX_LINE_BYTES = 32 * 1024 * 1024
 
 #: So much of what was read last tells that a journal is still the same: a few lines, each with its own time.
 FINGERPRINT_BYTES = 4096
-
-#: 4,096 workers with an attempt a second for an hour, started and finished.
-MAX_EVENTS = 30_000_000
 
 #: So many events are read at a time: the memory of an import does not grow with the journal.
 CHUNK_EVENTS = 20_000
@@ -63,20 +59,6 @@ class Piece:
     next_offset: int
     more: bool
     damage: Damage | None = None
-
-
-def read_pieces(path: Path, offset: int = 0) -> Iterator[Piece]:
-    """Yield the journal from byte `offset` on, which must be the start of a line. Raises RunError."""
-    count = 0
-    while True:
-        piece = read_piece(path, offset)
-        count += len(piece.events)
-        yield piece
-        if count > MAX_EVENTS:
-            yield Piece((), piece.next_offset, False, Damage(piece.next_offset, f"more than {MAX_EVENTS} events"))
-        if not piece.more or count > MAX_EVENTS:
-            return
-        offset = piece.next_offset
 
 
 def read_piece(path: Path, offset: int, *, max_events: int = CHUNK_EVENTS) -> Piece:

@@ -74,13 +74,6 @@ class Store:
         """Close the database."""
         self.connection.close()
 
-    def rebuild(self, paths: LocalPaths) -> dict[tuple[str, str], Imported]:
-        """Forget everything and import all fetched runs. Raises RunError."""
-        with self._transaction():
-            self.connection.execute("DELETE FROM hosts")
-            self.connection.execute("DELETE FROM names")
-        return self.import_all(paths)
-
     def import_all(self, paths: LocalPaths) -> dict[tuple[str, str], Imported]:
         """Import every run that was fetched, by run and host. Raises RunError."""
         return {

@@ -3,7 +3,8 @@
 It keeps every worker busy until the budget ends: a worker whose attempt is over gets the next one in the same breath.
 What runs too long is asked to end (SIGTERM to its process group) and then made to (SIGKILL); at the budget's end, on a
 stop and on fail-fast that happens to everything that runs, and such attempts are `cut`: no verdict. What uses too much
-memory is killed at once. An attempt that ended by itself keeps its verdict, however late its exit is told.
+memory is killed at once. An attempt that ended by itself keeps its verdict, however late its exit is told. What is
+counted, learned and recorded of an attempt that is over is `settlement`'s.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from sltfleet.runner.messages import (
     QueueTold,
     Record,
     SampleTaken,
-    Settle,
     Spawn,
     SpawnFailed,
     Started,
@@ -39,11 +39,11 @@ from sltfleet.runner.messages import (
 )
 from sltfleet.runner.phases import Config, Live, Over, Phase, Stopping
 from sltfleet.runner.schedule import Assignment, Scheduler, Wait
-from sltfleet.runner.slots import Slot, busy_within
+from sltfleet.runner.settlement import Settlement
+from sltfleet.runner.slots import Slot
 from sltfleet.runner.tally import Tally
-from sltfleet.runner.verdicts import Cause, CutShort, Displaced, OomKilled, TimedOut, Verdict, conclude
+from sltfleet.runner.verdicts import Cause, CutShort, Displaced, OomKilled, TimedOut
 from sltfleet.wire import events as wire
-from sltfleet.wire import outcome as outcomes
 from sltfleet.wire.state import WorkerState
 
 #: The pause of a worker whose attempt could not be started, doubled with every further failure up to the maximum.
@@ -68,23 +68,26 @@ class Dispatcher:
         self.knowledge = knowledge or Knowledge()
         self._memory = memory or Memory(self.knowledge)
         self._batcher = batcher or Batcher(self.knowledge)
+        tally = Tally(config.units, scheduler.shard)
+        self._settlement = Settlement(scheduler, self.knowledge, self._memory, self._batcher, tally, config.budget_s)
         self._slots = [Slot(worker) for worker in range(config.workers)]
         self._attempts = 0
-        #: What was handed out and is not over, by the attempt's number.
-        self._assigned: Dict[int, Assignment] = {}
         #: Workers that cannot have an attempt at the moment, and whether it is for want of memory.
         self._waiting: Dict[int, bool] = {}
         self.phase: Phase = Live()
-        self.tally = Tally(config.units, scheduler.shard)
         self.sample: Optional[SampleTaken] = None
         #: Why attempts cannot be started at the moment, "" where they can.
         self.trouble = ""
 
     def go_on(self, attempts: int, slots: Sequence[Slot], tally: Tally) -> None:
         """Begin where an earlier runner of the same run left off; `attempts` is the last number that it gave."""
-        self._attempts, self._slots, self.tally = attempts, list(slots), tally
+        self._attempts, self._slots, self._settlement.tally = attempts, list(slots), tally
 
     # --- what the state file asks ------------------------------------------------------------------------------------
+
+    @property
+    def tally(self) -> Tally:
+        return self._settlement.tally
 
     @property
     def pass_number(self) -> int:
@@ -176,14 +179,7 @@ class Dispatcher:
         attempt = event.attempt
         slot = self._slots[attempt.worker]
         self.trouble = event.message
-        self._memory.ended(attempt.number)
-        actions: List[Action] = []
-        for one in members(attempt):
-            slot.attempts += 1
-            finished = records.not_started(one, event.message, now)
-            self.tally.add(finished)
-            actions.append(Settle(finished))
-            actions += self._passes_over(self.scheduler.not_started(self._assigned.pop(one.number)), now)
+        actions = self._settlement.not_started(slot, attempt, event.message, now)
         pause_s = min(BACKOFF_MAX_S, BACKOFF_S * 2.0**slot.start_failures)
         slot.start_failures = min(slot.start_failures + 1, 16)
         slot.state = st.BackingOff(due_s=now + pause_s)
@@ -202,12 +198,7 @@ class Dispatcher:
             cause = state.cause
         elif event.oom_killed:
             cause = OomKilled()
-        if attempt.others:
-            actions = self._settle_batch(slot, event, cause, state.since_s, now)
-        else:
-            verdict = conclude(event.verdict, attempt.unit, event.exit_code, event.signal, cause)
-            finished = records.attempt_finished(attempt, now, state.since_s, verdict, event)
-            actions = self._settle(slot, finished, displaced=isinstance(cause, Displaced))
+        actions = self._settlement.exited(slot, event, cause, state.since_s, now)
         enough = self._config.fail_fast is not None and self.tally.bad >= self._config.fail_fast
         if enough and isinstance(self.phase, Live):
             slot.state = st.Idle()
@@ -275,7 +266,7 @@ class Dispatcher:
 
     def _attempt(self, slot: Slot, assignment: Assignment) -> Attempt:
         self._attempts += 1
-        self._assigned[self._attempts] = assignment
+        self._settlement.handed_out(self._attempts, assignment)
         limit_s = self.knowledge.timeout_s(assignment.unit)
         return Attempt(self._attempts, assignment.unit, slot.worker, assignment.pass_number, assignment.seed, limit_s)
 
@@ -308,63 +299,6 @@ class Dispatcher:
             if worker in self._waiting:
                 break
         return actions
-
-    def _settle_batch(
-        self, slot: Slot, event: Exited, cause: Optional[Cause], since_s: float, now: float
-    ) -> List[Action]:
-        """Settle every attempt of a process; what was not run goes back into its pass."""
-        told = batches.split(event, cause)
-        if event.verdict.running is None and not isinstance(cause, (CutShort, Displaced)):
-            # Nobody knows which of them it was that kept the others from running.
-            self._batcher.alone(one.unit for one, verdict in told if verdict is None)
-        ran = [(one, verdict) for one, verdict in told if verdict is not None]
-        expected_s = [self.knowledge.expected_s(one.unit) or 0.0 for one, _ in ran]
-        finished = batches.divide(
-            [records.attempt_finished(one, now, since_s, verdict, event) for one, verdict in ran],
-            expected_s,
-            since_s,
-            now,
-            event.rusage,
-        )
-        for one, verdict in told:
-            self._batcher.learn(one.unit, verdict)
-        finished += [records.not_run(one, now) for one, verdict in told if verdict is None]
-        actions: List[Action] = []
-        for end in finished:
-            back = end.outcome == outcomes.CUT and not isinstance(cause, CutShort)
-            actions += self._settle(slot, end, displaced=back)
-        self._memory.ended(event.attempt.number)
-        # What was printed is kept as the output of the worst of them.
-        finished.sort(key=lambda end: end.outcome not in outcomes.BAD)
-        rest = [action for action in actions if not isinstance(action, Settle)]
-        return [Settle(finished[0], tuple(finished[1:]), event.attempt.number), *rest]
-
-    def _settle(self, slot: Slot, finished: wire.AttemptFinished, displaced: bool = False) -> List[Action]:
-        slot.attempts += 1
-        slot.busy_s += busy_within(finished.t - finished.duration_s, finished.t, self._config.budget_s)
-        self.tally.add(finished)
-        actions: List[Action] = [Settle(finished)]
-        actions += [Record(note) for note in self._learn(finished)]
-        self._memory.ended(finished.attempt)
-        assignment = self._assigned.pop(finished.attempt)
-        if displaced:
-            self.scheduler.put_back(assignment)
-        elif finished.outcome != outcomes.CUT:
-            actions += self._passes_over(self.scheduler.finished(assignment, finished.attempt), finished.t)
-        return actions
-
-    def _learn(self, finished: wire.AttemptFinished) -> List[wire.Event]:
-        """Learn from an attempt, and tell where its unit timed out and is in quarantine now, or is let out of it."""
-        unit = finished.unit
-        before = unit in self.knowledge.quarantined
-        self.knowledge.learn(finished)
-        after = unit in self.knowledge.quarantined
-        told = after if finished.outcome == outcomes.TIMEOUT else before and not after
-        return [records.quarantine(unit, self.knowledge.timeouts(unit), finished.t)] if told else []
-
-    def _passes_over(self, numbers: Tuple[int, ...], now: float) -> List[Action]:
-        sizes = ((number, self.scheduler.size_of(number)) for number in numbers)
-        return [Record(wire.PassFinished(t=now, pass_number=number, units=size)) for number, size in sizes]
 
     def _leave(self, slot: Slot, reason: str, now: float) -> List[Action]:
         slot.state = st.Left()
@@ -401,21 +335,13 @@ class Dispatcher:
         return actions
 
     def _abandon(self, slot: Slot, cause: Cause, now: float) -> List[Action]:
-        """Record the attempt of a process that hangs in the kernel: its worker is free again.
-
-        What shared the process never had its turn, and goes back into its pass.
-        """
+        """Record the attempt of a process that hangs in the kernel: its worker is free again."""
         state = slot.state
         assert isinstance(state, st.Busy)
         attempt = state.attempt
-        verdict = conclude(Verdict(outcomes.FAIL), attempt.unit, None, None, cause)
-        finished = records.attempt_finished(attempt, now, state.since_s, verdict, None)
-        actions: List[Action] = [Abandon(state.pid)]
-        actions += self._settle(slot, finished, displaced=isinstance(cause, Displaced))
-        for other in attempt.others:
-            actions += self._settle(slot, records.not_run(other, now), displaced=True)
+        settled = self._settlement.abandoned(slot, attempt, cause, state.since_s, now)
         text = f"process {state.pid} could not be ended, and was left to the kernel: {attempt.unit}"
-        return [*actions, Record(wire.Note(t=now, text=text))]
+        return [Abandon(state.pid), *settled, Record(wire.Note(t=now, text=text))]
 
     def _finish(self, reason: str, now: float) -> List[Action]:
         reason = self.phase.reason if isinstance(self.phase, Stopping) else reason

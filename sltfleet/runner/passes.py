@@ -168,9 +168,9 @@ class Aside:
         self._count += 1
         heapq.heappush(self._heap, (expected_s, self._count, pass_number, entry))
 
-    def units_of(self, pass_number: int) -> Set[str]:
-        """Return the units of a pass that were set aside."""
-        return {entry.unit for _, _, number, entry in self._heap if number == pass_number}
+    def entries(self) -> Iterator[Tuple[int, Entry]]:
+        """Yield what was set aside, with its pass, in no order."""
+        return ((number, entry) for _, _, number, entry in self._heap)
 
     @property
     def shortest_s(self) -> Optional[float]:

@@ -9,13 +9,13 @@ docs/decisions/014-shared-queue.md has the rules and their reasons.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from sltfleet.runner.knowledge import Knowledge
+from sltfleet.runner.pace import Pace
 from sltfleet.runner.passes import Entry, Progress, seed_of_pass
-from sltfleet.runner.queue_claims import Claim, Claims
+from sltfleet.runner.queue_claims import Claim, Claims, claims_ahead
 from sltfleet.runner.queue_dialogue import Dialogue
 from sltfleet.runner.queue_messages import Answer, Exchange, Place
 from sltfleet.runner.queue_pass import propose
@@ -26,16 +26,6 @@ from sltfleet.wire import events as wire
 #: take to come round to it.
 PATIENCE_S = 0.25
 TURN_S = 0.05
-
-#: Claims ahead are for so many round trips, and at least for so long. They are renewed when half of them are started.
-AHEAD_TRIPS = 4
-AHEAD_S = 0.1
-
-#: As long as this many times as much is left as the fleet has workers, a host may claim one further unit per worker.
-GUIDE = 2
-
-#: The pace of the host is a mean over about so many seconds.
-PACE_S = 1.0
 
 #: When the queue had nothing, it is asked again after this, doubled each time up to the maximum: as a rule another
 #: host is just opening the next pass.
@@ -104,9 +94,9 @@ class QueueScheduler:
         self._hungry: Set[int] = set()
         self._dry_since: Optional[float] = None
         self._polls = 0
-        #: What an exchange takes, and how many units are started per second; the latter was looked up at `_paced_s`.
+        #: What an exchange takes, and how many units are started per second.
         self._latency_s = 0.0
-        self._pace, self._paced_s = 0.0, 0.0
+        self._pace = Pace()
         #: The schedule of this host alone, while there is no queue.
         self._own: Optional[PassScheduler] = None
         self._outage = 0
@@ -273,17 +263,11 @@ class QueueScheduler:
         return ahead - held if 2 * held <= ahead else 0
 
     def _ahead(self) -> int:
-        """How many units to hold that nobody waits for yet.
-
-        As many as are started until an answer comes; and one for each worker, since workers may all be free at once.
-        When what is left gets little, that becomes less (guided self-scheduling: Polychronopoulos and Kuck, IEEE Trans.
-        Computers C-36, 1987), because what one host holds at the end of a pass others wait for.
-        """
-        pace = self._pace * math.exp((self._paced_s - self._now) / PACE_S)
-        until_answered = math.ceil(pace * max(AHEAD_S, AHEAD_TRIPS * self._latency_s))
+        """How many units to hold that nobody waits for yet."""
         more_will_come = self._limit is None and self._talk.newest > 1
-        guided = self._workers if more_will_come else self._talk.left * self._workers // (GUIDE * self._fleet_workers)
-        return max(1, until_answered, min(self._workers, guided))
+        left = None if more_will_come else self._talk.left
+        pace = self._pace.per_second(self._now)
+        return claims_ahead(pace, self._latency_s, self._workers, self._fleet_workers, left)
 
     # --- where a unit may come from ----------------------------------------------------------------------------------
 
@@ -384,8 +368,7 @@ class QueueScheduler:
         self._hungry.discard(worker)
         self._claims.started(pass_number, unit)
         self._pass_number = max(self._pass_number, pass_number)
-        self._pace = self._pace * math.exp((self._paced_s - self._now) / PACE_S) + 1 / PACE_S
-        self._paced_s = self._now
+        self._pace.count(self._now)
 
     def _seed_of(self, pass_number: int) -> int:
         """The same for all hosts that make the pass together."""

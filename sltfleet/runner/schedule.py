@@ -1,22 +1,20 @@
 """Which unit a free worker gets next.
 
 The dispatcher knows a scheduler only by the Protocol `Scheduler`. `PassScheduler` hands out pass after pass, in the
-orders of `passes`, by what `knowledge` knows. Workers flow from one pass into the next: nobody waits for a straggler.
-Towards the end of the budget only units that still fit into it are handed out, as long as there are any. Pure: no
-clock, no I/O; the same seed, units, history and durations give the same plan. The rules and their reasons are in
-docs/decisions/007-what-comes-next.md.
+orders of `passes`; `turns` says what of it may start now. Workers flow from one pass into the next: nobody waits for a
+straggler. Towards the end of the budget only units that still fit into it are handed out, as long as there are any.
+Pure: no clock, no I/O; the same seed, units, history and durations give the same plan. The rules and their reasons are
+in docs/decisions/007-what-comes-next.md.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
-from typing import AbstractSet, Callable, Deque, Dict, List, Optional, Protocol, Sequence, Tuple, Union
+from typing import AbstractSet, Callable, Dict, List, Optional, Protocol, Sequence, Tuple, Union
 
 from sltfleet.runner.knowledge import Knowledge
 from sltfleet.runner.passes import (
     QUARANTINE_EVERY,
-    Aside,
     Entry,
     Judgement,
     Pass,
@@ -25,16 +23,10 @@ from sltfleet.runner.passes import (
     later_order,
     seed_of_pass,
 )
+from sltfleet.runner.turns import FIRST_PASS, Turns
 
 #: So often a unit that could not be started goes back into its pass.
 START_TRIES = 3
-
-#: A unit of the first pass that does not fit is tried nevertheless while this part of its duration is left: coverage
-#: is what a run owes first, and durations vary.
-CHANCE = 0.5
-
-#: When memory is short so many units are asked about before the worker is told to wait.
-LOOK_AHEAD = 256
 
 #: A worker for whose next attempt there is no memory asks again after this, and whenever an attempt ends.
 WAIT_S = 0.5
@@ -150,21 +142,11 @@ class PassScheduler:
         self._newest = progress.newest
         #: The oldest pass that may have pending units.
         self._front = 1
-        #: How many attempts of a unit run, and how many units in quarantine do.
-        self._running: Dict[str, int] = {}
+        self._turns = Turns(self._knowledge, len(self._units))
         self._pass_number = max(1, progress.newest)
         self._passes_finished = len(progress.complete)
-        #: What does not fit into what is left: of the first pass, and of all others.
-        self._uncovered, self._aside = Aside(), Aside()
         #: The units that fitted when the newest pass was opened: the remaining time only ever gets less.
         self._fitting: Sequence[str] = self._units
-        #: Entries in quarantine whose turn has come, and the one that runs.
-        self._held: Deque[Tuple[int, Entry]] = deque()
-        self._confined: Optional[str] = None
-        # About the choice that is being made:
-        self._remaining_s = 0.0
-        self._admits: Callable[[str], bool] = everything
-        self._refused = 0
         for number, over in sorted(progress.over.items()):
             if self._open_pass(number, self._without_quarantine(self._units_of(number), number), over=over):
                 # The next one is the last element.
@@ -198,24 +180,24 @@ class PassScheduler:
     def next_unit(
         self, _worker: int, _now: float, remaining_s: float, admits: Callable[[str], bool] = everything, /
     ) -> Choice:
-        self._remaining_s, self._admits, self._refused = remaining_s, admits, 0
+        self._turns.choose(remaining_s, admits)
         for choose in (
-            self._out_of_quarantine,
+            self._turns.out_of_quarantine,
             self._of_first_pass,
             self._of_current_pass,
             self._of_following_pass,
-            self._best_chance,
+            self._turns.best_chance,
         ):
             found = choose()
             if found is not None:
                 return self._hand_out(*found)
-        if self._refused and self._running:
+        if self._turns.refused and self._turns.busy:
             return Wait()
         found = self._beside_itself()
         return None if found is None else self._hand_out(*found)
 
     def finished(self, assignment: Assignment, _attempt: int = 0, /) -> Tuple[int, ...]:
-        self._ended(assignment.unit)
+        self._turns.ended(assignment.unit)
         if assignment.extra:
             return ()
         one = self._open[assignment.pass_number]
@@ -240,32 +222,16 @@ class PassScheduler:
         return ()
 
     def put_back(self, assignment: Assignment) -> None:
-        self._ended(assignment.unit)
+        self._turns.ended(assignment.unit)
         if not assignment.extra:
             self._open[assignment.pass_number].put_back(Entry(assignment.unit))
             self._front = min(self._front, assignment.pass_number)
 
     # --- where a unit may come from, in this order -------------------------------------------------------------------
 
-    def _out_of_quarantine(self) -> Optional[Tuple[int, Entry]]:
-        """Units in quarantine whose turn has come: one at a time."""
-        if self._confined is not None:
-            return None
-        for _ in range(len(self._held)):
-            number, entry = self._held.popleft()
-            judgement = self._judge(number, entry)
-            if judgement is Judgement.TAKE:
-                return number, entry
-            if judgement is not Judgement.ASIDE:
-                self._held.append((number, entry))
-        return None
-
     def _of_first_pass(self) -> Optional[Tuple[int, Entry]]:
         """When the first pass has no other unit left: those that may not fit, and still have a chance."""
-        shortest_s = self._uncovered.shortest_s
-        if shortest_s is None or self._has_pending(1) or self._remaining_s < CHANCE * shortest_s:
-            return None
-        return self._uncovered.take(self._judge_whatever_fits)
+        return None if self._has_pending(FIRST_PASS) else self._turns.last_of_first_pass()
 
     def _of_current_pass(self) -> Optional[Tuple[int, Entry]]:
         """The oldest pass that has a unit which fits; a new one where there is none."""
@@ -287,14 +253,10 @@ class PassScheduler:
         entry = self._take(number)
         return None if entry is None else (number, entry)
 
-    def _best_chance(self) -> Optional[Tuple[int, Entry]]:
-        """None fits: the shortest one, of the first pass if there is any."""
-        return self._uncovered.take(self._judge_whatever_fits) or self._aside.take(self._judge_whatever_fits)
-
     def _beside_itself(self) -> Optional[Tuple[int, Entry]]:
         """All that is left runs already, or there is nothing left that fits: anything is better than an idle worker."""
         if not self._has_pending(self._front):
-            found = self._aside.take(lambda _entry: Judgement.TAKE)
+            found = self._turns.aside.take(lambda _entry: Judgement.TAKE)
             if found is not None or not self._open_next(whatever_fits=True):
                 return found
         return self._front, self._open[self._front].pending.pop()
@@ -307,7 +269,7 @@ class PassScheduler:
 
     def _take(self, number: int) -> Optional[Entry]:
         one = self._open.get(number)
-        return None if one is None else one.take(lambda entry: self._judge(number, entry))
+        return None if one is None else one.take(lambda entry: self._turns.judge(number, entry))
 
     def _open_next(self, whatever_fits: bool = False) -> bool:
         """Open the next pass and return True; False where it is beyond the last one or nothing fits any more."""
@@ -335,7 +297,7 @@ class PassScheduler:
     ) -> bool:
         """Open a pass over the units, without those that are over in it; False where none is left."""
         seed = seed_of_pass(self._seed, number, self._salt)
-        if number == 1:
+        if number == FIRST_PASS:
             order = [Entry(unit) for unit in first_order(units, self._knowledge, seed)]
         else:
             order = later_order(units, self._knowledge, seed, weight)
@@ -351,18 +313,15 @@ class PassScheduler:
 
     def _units_of(self, number: int) -> Sequence[str]:
         """The shard in the first pass, and where the passes are counted: the hosts make each of them together."""
-        return self._shard if number == 1 or self._limit is not None else self._units
+        return self._shard if number == FIRST_PASS or self._limit is not None else self._units
 
     def _without_quarantine(self, units: Sequence[str], number: int) -> Sequence[str]:
         """Leave out what is in quarantine, but for the first and every so many-th pass, once the one before is over."""
         quarantined = self._knowledge.quarantined
-        idle = not self._held and self._confined is None
-        if number == 1 or not quarantined or self._all_quarantined() or (number % QUARANTINE_EVERY == 0 and idle):
+        has_its_turn = number % QUARANTINE_EVERY == 0 and self._turns.quarantine_is_idle
+        if number == FIRST_PASS or not quarantined or self._turns.all_quarantined or has_its_turn:
             return units
         return [unit for unit in units if unit not in quarantined]
-
-    def _all_quarantined(self) -> bool:
-        return len(self._knowledge.quarantined) >= len(self._units)
 
     def _those_that_fit(self, units: Sequence[str]) -> Sequence[str]:
         """The units for a new pass; what has fitted until now is set aside."""
@@ -370,56 +329,14 @@ class PassScheduler:
             return units
         fitting: List[str] = []
         for unit in self._fitting:
-            if self._knowledge.fits(unit, self._remaining_s):
+            if self._knowledge.fits(unit, self._turns.remaining_s):
                 fitting.append(unit)
             else:
-                self._put_aside(self._newest, Entry(unit, extra=True))
+                self._turns.put_aside(self._newest, Entry(unit, extra=True))
         self._fitting = fitting
         return fitting
 
-    def _put_aside(self, number: int, entry: Entry) -> None:
-        place = self._uncovered if number == 1 and not entry.extra else self._aside
-        place.push(self._knowledge.expected_s(entry.unit) or 0.0, number, entry)
-
-    # --- single units ------------------------------------------------------------------------------------------------
-
-    def _judge(self, number: int, entry: Entry) -> Judgement:
-        if not self._knowledge.fits(entry.unit, self._remaining_s):
-            self._put_aside(number, entry)
-            return Judgement.ASIDE
-        judgement = self._judge_whatever_fits(entry)
-        if judgement is Judgement.SKIP and self._is_held(entry.unit):
-            if not entry.extra:
-                self._held.append((number, entry))
-            return Judgement.ASIDE
-        return judgement
-
-    def _judge_whatever_fits(self, entry: Entry) -> Judgement:
-        if entry.unit in self._running or self._is_held(entry.unit):
-            return Judgement.SKIP
-        if self._admits(entry.unit):
-            return Judgement.TAKE
-        self._refused += 1
-        return Judgement.STOP if self._refused >= LOOK_AHEAD else Judgement.SKIP
-
-    def _is_held(self, unit: str) -> bool:
-        """Whether the unit is in quarantine, and must wait because another one of those runs."""
-        confined = self._confined is not None and unit in self._knowledge.quarantined
-        return confined and not self._all_quarantined()
-
     def _hand_out(self, number: int, entry: Entry) -> Assignment:
-        unit = entry.unit
-        self._running[unit] = self._running.get(unit, 0) + 1
-        if unit in self._knowledge.quarantined:
-            self._confined = unit
+        self._turns.started(entry.unit)
         self._pass_number = max(self._pass_number, number)
-        return Assignment(unit, number, seed_of_pass(self._seed, number, self._salt), entry.extra)
-
-    def _ended(self, unit: str) -> None:
-        left = self._running[unit] - 1
-        if left:
-            self._running[unit] = left
-            return
-        del self._running[unit]
-        if unit == self._confined:
-            self._confined = None
+        return Assignment(entry.unit, number, seed_of_pass(self._seed, number, self._salt), entry.extra)

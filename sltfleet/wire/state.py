@@ -18,8 +18,6 @@ RUNNING = "running"
 STOPPING = "stopping"
 FINISHED = "finished"
 
-PHASES = (RUNNING, STOPPING, FINISHED)
-
 #: Why a run ended: `budget` (time is up), `passes` (as many as asked), `once`, `stopped` (a person), `fail-fast`,
 #: `error`.
 REASONS = ("budget", "passes", "once", "stopped", "fail-fast", "error")

@@ -9,8 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +19,7 @@ from sltfleet.wire.events import AttemptFinished, Event, RunFinished, event_from
 from sltfleet.wire.handshake import Answer, Launched, Stopped, answer_from_output
 from sltfleet.wire.spec import ExitCodeVerdict, FileUnits, Limits, Spec, spec_from_json
 from sltfleet.wire.state import Identity, State, identity_from_line, state_from_json
+from tests.support.waiting import wait_for
 
 E = TypeVar("E")
 
@@ -28,14 +27,6 @@ UNITS = ("a.test", "sub dir/b 'q' ü.test", "sub dir/c$x.test")
 
 #: Nothing here takes longer than this, on however slow a machine.
 PATIENCE_S = 30.0
-
-
-def wait_for(condition: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
-    """Poll until the condition holds; fail the test when it never does."""
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {patience_s} s in vain for {what}"
-        time.sleep(0.02)
 
 
 class RunnerHost:

@@ -25,7 +25,8 @@ from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
 from tests.support.cargo import session_environment
 from tests.support.crates import MANIFEST, make_crate, says
 from tests.support.fleets import Recorder, local_hosts, opened
-from tests.support.hosts import NOISE, wait_until
+from tests.support.hosts import NOISE
+from tests.support.waiting import pid_is_alive, wait_for
 
 pytestmark = pytest.mark.cargo
 
@@ -327,7 +328,7 @@ with open_fleet(loaded, tuple(loaded.config.hosts)) as fleet:
 """
     controller = subprocess.Popen([sys.executable, "-c", program, str(fleet_file)])
     try:
-        wait_until(lambda: pid_file.exists() and pid_file.read_text(), 60)
+        wait_for(lambda: pid_file.exists() and pid_file.read_text(), within_s=60.0)
     finally:
         controller.kill()
         controller.wait()
@@ -348,16 +349,8 @@ def test_a_host_behind_ssh_builds_as_this_machine_does(odd_path: Path, loopback:
 
 
 def assert_ends(pid: int) -> None:
-    """Whether the process is gone, or a zombie that its new parent has not yet reaped."""
-
-    def has_ended() -> bool:
-        try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-        except FileNotFoundError:
-            return True
-
     try:
-        wait_until(has_ended, 20)
+        wait_for(lambda: not pid_is_alive(pid))
     finally:
-        if not has_ended():
+        if pid_is_alive(pid):
             os.kill(pid, signal.SIGKILL)

@@ -17,8 +17,9 @@ from sltfleet.wire.events import AttemptStarted, Counted, Event, Note, PassFinis
 from sltfleet.wire.handshake import Launched
 from sltfleet.wire.share import Member, QueueAccess, Share
 from sltfleet.wire.spec import PartitionUnits, Spec
-from tests.contract.runner_host import RunnerHost, finished, of, wait_for
+from tests.contract.runner_host import RunnerHost, finished, of
 from tests.support.redis import PASSWORD, RedisProcess
+from tests.support.waiting import wait_for
 
 NAMES = ("alpha", "bêta")
 

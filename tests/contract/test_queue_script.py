@@ -58,7 +58,7 @@ def key_of_new_run() -> str:
 
 
 @given(st.lists(REQUESTS, min_size=1, max_size=25))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_the_script_and_the_model_of_it_give_the_same_answers(server: RedisProcess, requests: list[dict]) -> None:  # type: ignore[type-arg]
     key, model, numbers, epoch = key_of_new_run(), QueueModel(), {}, ""  # type: ignore[var-annotated]
     real = RedisServer(server.url, key, 10.0)

@@ -20,12 +20,8 @@ from sltfleet.wire.handshake import Launched, Prepared, Refused
 from sltfleet.wire.repro import ReproRequest, request_to_text
 from sltfleet.wire.share import Member, Share
 from sltfleet.wire.spec import JsonVerdict, Limits, OutputVerdict, PartitionUnits, UnitHistory
-from tests.contract.runner_host import UNITS, RunnerHost, finished, goodbye, of, wait_for
-
-
-def pid_is_alive(pid: int) -> bool:
-    stat = read_stat(pid)
-    return stat is not None and stat.alive
+from tests.contract.runner_host import UNITS, RunnerHost, finished, goodbye, of
+from tests.support.waiting import pid_is_alive, wait_for
 
 
 class TestStarting:

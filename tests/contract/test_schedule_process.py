@@ -9,7 +9,8 @@ from sltfleet.runner.processes import read_stat
 from sltfleet.wire.events import Note
 from sltfleet.wire.quarantine import Quarantine, quarantine_from_text
 from sltfleet.wire.spec import Limits, PartitionUnits, UnitHistory
-from tests.contract.runner_host import RunnerHost, finished, of, wait_for
+from tests.contract.runner_host import RunnerHost, finished, of
+from tests.support.waiting import wait_for
 
 PYTHON = f"exec '{sys.executable}' -S -c"
 

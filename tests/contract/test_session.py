@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.runner_host import RunnerHost, finished, wait_for
+from tests.contract.runner_host import RunnerHost, finished
+from tests.support.waiting import wait_for
 
 #: Launches as the zipapp does, as a user of whom the host says that they linger.
 LAUNCH = """\

@@ -15,7 +15,8 @@ from sltfleet.core.shell import Script
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
 from sltfleet.transport.base import CommandResult
 from sltfleet.transport.ssh import SshTransport
-from tests.support.hosts import make_key, ssh_agent, wait_until
+from tests.support.hosts import make_key, ssh_agent
+from tests.support.waiting import wait_for
 
 SAY_HELLO = Script("echo hello")
 
@@ -369,8 +370,8 @@ def test_nothing_is_forwarded(fleet: LoopbackFleet, odd_path: Path) -> None:
 def test_no_process_or_session_is_left_behind(fleet: LoopbackFleet) -> None:
     run(fleet, "far-beyond")
     hosts = ("plain", "beyond", "far-beyond")
-    wait_until(lambda: not any(fleet.drop_sessions(alias) for alias in hosts))
+    wait_for(lambda: not any(fleet.drop_sessions(alias) for alias in hosts))
 
 
 def drop(fleet: LoopbackFleet, alias: str) -> None:
-    wait_until(lambda: fleet.drop_sessions(alias) > 0)
+    wait_for(lambda: fleet.drop_sessions(alias) > 0)

@@ -20,8 +20,8 @@ from sltfleet.core.errors import CommandTimeout, HostError, SyncError
 from sltfleet.core.shell import rsync_rsh
 from sltfleet.transport.rsync import run_rsync
 from tests.support.fleets import local_hosts, opened
-from tests.support.hosts import wait_until
 from tests.support.synced import error_of, host_dir, record_of, sync_local, write
+from tests.support.waiting import wait_for
 
 
 def test_a_sync_that_fails_leaves_a_mark_that_is_refused_by_name_until_a_sync_is_whole(
@@ -166,7 +166,7 @@ with opened(folder, local_hosts(folder, "one")) as fleet:
             [sys.executable, "-c", program, str(odd_path)], stderr=subprocess.PIPE, start_new_session=True
         )
     try:
-        wait_until(lambda: pid_file.exists() and pid_file.read_text().strip())
+        wait_for(lambda: pid_file.exists() and pid_file.read_text().strip())
         child.send_signal(signal.SIGINT)
         assert child.wait(20) != 0
     finally:
@@ -185,7 +185,7 @@ def assert_group_is_gone(group: int) -> None:
         return False
 
     try:
-        wait_until(is_gone)
+        wait_for(is_gone)
     finally:
         if not is_gone():
             os.killpg(group, signal.SIGKILL)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sltfleet.config.model import HostConfig
@@ -25,7 +25,8 @@ from sltfleet.core.shell import Script, rsync_rsh
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
 from sltfleet.transport.base import CommandResult, Transport
 from sltfleet.transport.connect import open_transport
-from tests.support.hosts import NOISE, wait_until
+from tests.support.hosts import NOISE
+from tests.support.waiting import pid_is_alive, wait_for
 
 #: Login shells that are none of POSIX's, or differ from it in some way that matters.
 LOGIN_SHELLS = ("fish", "tcsh", "zsh")
@@ -69,15 +70,7 @@ def open_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def is_alive(pid: int) -> bool:
-    """Whether the process runs: one that has ended and waits to be reaped does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15)
 @given(words=st.lists(WORDS, max_size=200))
 def test_arguments_arrive_literally(transport: Transport, words: list[str]) -> None:
     result = run(transport, "for word; do printf '%s\\0' \"$word\"; done", *words)
@@ -170,7 +163,7 @@ def test_an_error_of_the_sink_ends_the_command(transport: Transport) -> None:
 
     with pytest.raises(KeyError):
         transport.run(Script("echo $$; cat <&3", watched=True), timeout_s=30, on_line=sink)
-    wait_until(lambda: not is_alive(pids[0]))
+    wait_for(lambda: not pid_is_alive(pids[0]))
     assert run(transport, "echo still here").stdout == "still here\n"
 
 
@@ -183,7 +176,7 @@ def test_a_deadline_that_passes_is_an_error_and_ends_a_watched_script(transport:
         )
     assert time.monotonic() - started < 15
     assert caught.value.host == transport.host
-    wait_until(lambda: not is_alive(pids[0]))
+    wait_for(lambda: not pid_is_alive(pids[0]))
     assert run(transport, "echo still here").stdout == "still here\n"
 
 

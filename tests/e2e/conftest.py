@@ -10,8 +10,7 @@ import fcntl
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -82,11 +81,3 @@ def stopped_at_the_end(person: Person) -> Iterator[None]:
         yield
     finally:
         person.types("stop")
-
-
-def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
-    """Return as soon as `condition` holds; fail with `what` when it does not in time."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout_s:g} s in vain: {what}"
-        time.sleep(0.1)

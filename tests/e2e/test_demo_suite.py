@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import wait_for
 from tests.support.cli import Person
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.cargo, pytest.mark.xdist_group("measured")]
 
@@ -58,7 +58,7 @@ def test_a_killed_controller_changes_nothing_on_the_hosts(demo_fleet: Person) ->
         hosts = person.types("status", "--format", "json").json()["hosts"]
         return all(host["state"] == "running" for host in hosts)
 
-    wait_for(running, "a run on all hosts", timeout_s=120)
+    wait_for(running, "a run on all hosts", within_s=120)
     os.killpg(watched.pid, signal.SIGKILL)
     watched.communicate()
 

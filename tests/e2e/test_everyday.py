@@ -12,9 +12,10 @@ import pytest
 from sltfleet.core.paths import HostPaths
 from sltfleet.demo.cache import seed_target
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
-from tests.e2e.conftest import stopped_at_the_end, wait_for
+from tests.e2e.conftest import stopped_at_the_end
 from tests.support.cargo import session_environment
 from tests.support.cli import Person
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.cargo, pytest.mark.xdist_group("measured")]
 
@@ -58,7 +59,7 @@ def test_the_four_everyday_commands_work_as_the_readme_has_them(own_repo: Person
         hosts = person.does("status", "--format", "json").json()["hosts"]
         return any(host["host"] == HOST and host["state"] == "running" and host["active"] == 64 for host in hosts)
 
-    wait_for(active, "64 active workers in `sltfleet status`")
+    wait_for(active, "64 active workers in `sltfleet status`", within_s=60.0)
     table = person.does("status").stdout
     assert "64/64" in table
     assert "running" in table

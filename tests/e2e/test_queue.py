@@ -15,9 +15,9 @@ from sltfleet.demo.loopback import LoopbackHost
 from sltfleet.runner.processes import is_alive
 from sltfleet.wire.events import AttemptFinished, Counted, RunResumed
 from sltfleet.wire.outcome import VERDICTS
-from tests.e2e.conftest import wait_for
 from tests.faults.campaign import Campaign, campaign
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import wait_for
 
 HOSTS = ("alpha", "beta", "gamma")
 WORKERS = 2
@@ -28,6 +28,9 @@ UNITS = tuple(
 )
 
 SECRET = "s3cr3t"
+
+#: What takes three hosts some seconds, on however slow a machine.
+SLOW_S = 60.0
 
 
 @pytest.fixture
@@ -133,8 +136,10 @@ def assert_the_secret_is_nowhere(made: Campaign) -> None:
 def test_in_each_complete_pass_every_unit_is_counted_exactly_once(odd_path: Path, server: RedisServer) -> None:
     with fleet(odd_path, server) as made:
         start(made, "--budget", "6s")
-        wait_for(lambda: all(made.state(host).fleet_covered for host in HOSTS), "coverage by the queue")
-        wait_for(lambda: ended(made), "the end of the run")
+        wait_for(
+            lambda: all(made.state(host).fleet_covered for host in HOSTS), "coverage by the queue", within_s=SLOW_S
+        )
+        wait_for(lambda: ended(made), "the end of the run", within_s=SLOW_S)
         found = counted(made)
         assert set(found.values()) == {1}
         assert complete_passes(found) >= 2
@@ -152,9 +157,9 @@ def test_in_each_complete_pass_every_unit_is_counted_exactly_once(odd_path: Path
 def test_when_a_host_dies_the_others_do_its_units(odd_path: Path, server: RedisServer) -> None:
     with fleet(odd_path, server) as made:
         start(made, "--budget", "60s", "--passes", "1")
-        wait_for(lambda: len(made.finished("beta")) >= 3, "a few attempts on beta")
+        wait_for(lambda: len(made.finished("beta")) >= 3, "a few attempts on beta", within_s=SLOW_S)
         made.kill_runner("beta")
-        wait_for(lambda: ended(made), "the end of the run")
+        wait_for(lambda: ended(made), "the end of the run", within_s=SLOW_S)
         states = {name: host["state"] for name, host in made.status().items()}
         assert states == {"alpha": DONE, "beta": LOST, "gamma": DONE}
         found = counted(made)
@@ -187,19 +192,25 @@ def test_a_host_that_is_resumed_comes_back_into_the_queue(odd_path: Path, server
 def test_when_the_queue_dies_and_comes_back_the_run_goes_on(odd_path: Path, server: RedisServer) -> None:
     with fleet(odd_path, server) as made:
         start(made, "--budget", "60s")
-        wait_for(lambda: all(len(made.finished(host)) >= 3 for host in HOSTS), "a few attempts on each host")
+        wait_for(
+            lambda: all(len(made.finished(host)) >= 3 for host in HOSTS), "a few attempts on each host", within_s=SLOW_S
+        )
         server.kill()
         before = {host: len(made.finished(host)) for host in HOSTS}
-        wait_for(lambda: all("queue" in made.state(host).trouble for host in HOSTS), "the trouble")
+        wait_for(lambda: all("queue" in made.state(host).trouble for host in HOSTS), "the trouble", within_s=SLOW_S)
         told = made.person.types("status")
         assert "queue" in told.stderr
         assert SECRET not in told.said
-        wait_for(lambda: all(len(made.finished(host)) > before[host] + 4 for host in HOSTS), "work without the queue")
+        wait_for(
+            lambda: all(len(made.finished(host)) > before[host] + 4 for host in HOSTS),
+            "work without the queue",
+            within_s=SLOW_S,
+        )
         server.start()
-        wait_for(lambda: not any(made.state(host).trouble for host in HOSTS), "the queue's return")
-        wait_for(lambda: complete_passes(counted(made)) >= 1, "a complete pass")
+        wait_for(lambda: not any(made.state(host).trouble for host in HOSTS), "the queue's return", within_s=SLOW_S)
+        wait_for(lambda: complete_passes(counted(made)) >= 1, "a complete pass", within_s=SLOW_S)
         made.person.does("stop")
-        wait_for(lambda: ended(made), "the end of the run")
+        wait_for(lambda: ended(made), "the end of the run", within_s=SLOW_S)
         assert set(counted(made).values()) == {1}
         assert_every_attempt_is_accounted_for(made)
         assert_the_secret_is_nowhere(made)
@@ -211,7 +222,7 @@ def test_a_run_whose_queue_is_out_of_reach_begins_with_shards(odd_path: Path, se
         typed = made.person.does("run", "--workers", "2", "--detach", "--budget", "4s")
         assert f"redis://127.0.0.1:{server.port}/0: connection refused" in typed.stderr
         assert "begins with its own share" in typed.stderr
-        wait_for(lambda: ended(made), "the end of the run")
+        wait_for(lambda: ended(made), "the end of the run", within_s=SLOW_S)
         covered = {event.unit for host in HOSTS for event in made.finished(host) if event.outcome in VERDICTS}
         assert covered == set(UNITS)
         told = made.person.types("doctor")

@@ -22,7 +22,8 @@ from sltfleet.wire.events import AttemptFinished, AttemptStarted, Event, event_f
 from sltfleet.wire.state import FINISHED, Identity, State, identity_from_line, state_from_json
 from tests.support.cargo import session_environment
 from tests.support.cli import Person
-from tests.support.hosts import wait_until, write_fleet_yaml
+from tests.support.hosts import write_fleet_yaml
+from tests.support.waiting import wait_for
 
 PROJECT = "faults"
 
@@ -108,7 +109,7 @@ class Campaign:
 
     def waits_for_the_end(self, *hosts: str, within_s: float = 30.0) -> None:
         """Wait until the newest run of these hosts (none: of all) is over."""
-        wait_until(lambda: all(self.state(host).phase == FINISHED for host in hosts or self.roots), within_s)
+        wait_for(lambda: all(self.state(host).phase == FINISHED for host in hosts or self.roots), within_s=within_s)
 
     def fetched_outcomes(self) -> dict[str, int]:
         """Fetch, and return how many attempts had which outcome, over all hosts."""

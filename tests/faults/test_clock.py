@@ -26,7 +26,7 @@ from sltfleet.wire.events import RunStarted
 from tests.faults.campaign import Campaign, campaign
 from tests.support.crates import make_crate, says
 from tests.support.fleets import local_hosts, opened
-from tests.support.hosts import wait_until
+from tests.support.waiting import wait_for
 
 HOUR_S = 3600
 
@@ -111,7 +111,7 @@ def clock(tmp_path: Path) -> HostClock:
 def goes_on(scene: Campaign, attempts: int) -> None:
     """Wait until so many more attempts are over."""
     before = len(scene.finished("alpha"))
-    wait_until(lambda: len(scene.finished("alpha")) >= before + attempts)
+    wait_for(lambda: len(scene.finished("alpha")) >= before + attempts)
 
 
 def assert_durations_are_right(scene: Campaign, unit_s: float, budget_s: float) -> None:
@@ -170,9 +170,9 @@ def test_a_runner_that_was_suspended_goes_on_with_its_run(odd_path: Path) -> Non
         scene.person.does("sync")
         scene.person.does("run", "--workers", "2", "--budget", "6s", "--detach")
         pid = scene.identity("alpha").pid
-        wait_until(lambda: len(scene.finished("alpha")) > 2)
+        wait_for(lambda: len(scene.finished("alpha")) > 2)
         os.kill(pid, signal.SIGSTOP)
-        wait_until(lambda: (stat := read_stat(pid)) is not None and stat.state == "T")
+        wait_for(lambda: (stat := read_stat(pid)) is not None and stat.state == "T")
         time.sleep(1.5)  # longer than the runner ever waits for a signal
         os.kill(pid, signal.SIGCONT)
         goes_on(scene, 5)

@@ -14,7 +14,7 @@ from sltfleet.runner.processes import is_alive
 from tests.faults.books import expect_the_books_to_agree
 from tests.faults.campaign import Campaign, campaign
 from tests.support.disks import SmallDisk, small_disk
-from tests.support.hosts import wait_until
+from tests.support.waiting import wait_for
 
 MEGABYTE = 1024 * 1024
 
@@ -100,17 +100,17 @@ def test_a_run_goes_on_while_the_disk_is_full_and_writes_everything_down_when_th
     with small_host(odd_path, ["sleep 0.05", "false"]) as (fleet, disk):
         fleet.person.does("sync", "--host", "small")
         fleet.person.does("run", "-d", "--host", "small", "--budget", "6s", "-j", "2")
-        wait_until(lambda: fleet.observed())
+        wait_for(lambda: fleet.observed())
         disk.fill()
-        wait_until(lambda: "the journal cannot be written: No space left on device" in said_of(fleet, "small"))
+        wait_for(lambda: "the journal cannot be written: No space left on device" in said_of(fleet, "small"))
         before = len(fleet.observed())
         journal = (fleet.run_dir("small") / "journal.jsonl").stat().st_size
-        wait_until(lambda: len(fleet.observed()) > before + 10)
+        wait_for(lambda: len(fleet.observed()) > before + 10)
         assert (fleet.run_dir("small") / "journal.jsonl").stat().st_size == journal
         assert fleet.status()["small"]["state"] == "running"
         disk.make_room()
-        wait_until(lambda: "journal" not in said_of(fleet, "small"))
-        wait_until(lambda: fleet.status()["small"]["state"] == "finished")
+        wait_for(lambda: "journal" not in said_of(fleet, "small"))
+        wait_for(lambda: fleet.status()["small"]["state"] == "finished")
         expect_the_books_to_agree(fleet, "small")
 
 
@@ -128,10 +128,10 @@ def test_a_run_that_ends_on_a_full_disk_waits_for_room_and_loses_nothing(odd_pat
     with small_host(odd_path, ["sleep 0.05", "false"]) as (fleet, disk):
         fleet.person.does("sync", "--host", "small")
         fleet.person.does("run", "-d", "--host", "small", "--budget", "2s", "-j", "2")
-        wait_until(lambda: fleet.observed())
+        wait_for(lambda: fleet.observed())
         disk.fill()
-        wait_until(lambda: is_quiet(fleet, 1.0))
+        wait_for(lambda: is_quiet(fleet, 1.0))
         assert is_alive(fleet.identity("small"))
         disk.make_room()
-        wait_until(lambda: fleet.status()["small"]["state"] == "finished")
+        wait_for(lambda: fleet.status()["small"]["state"] == "finished")
         expect_the_books_to_agree(fleet, "small")

@@ -14,7 +14,7 @@ from sltfleet.runner.endings import GIVE_UP_AFTER_S
 from sltfleet.runner.processes import read_stat
 from sltfleet.wire.events import Note, RunFinished
 from tests.faults.campaign import campaign
-from tests.support.hosts import wait_until
+from tests.support.waiting import wait_for
 
 HANGS = "sleep 300"
 IGNORES_SIGTERM = "trap '' TERM; while :; do sleep 0.2; done"
@@ -53,7 +53,7 @@ def freezer() -> Iterator[Path]:
         for pid in (folder / "tasks").read_text().split():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), 9)
-        wait_until(lambda: not (folder / "tasks").read_text())
+        wait_for(lambda: not (folder / "tasks").read_text())
         folder.rmdir()
 
 

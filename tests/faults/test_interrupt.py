@@ -20,7 +20,7 @@ from sltfleet.wire.state import STOPPING
 from tests.faults.books import expect_the_books_to_agree
 from tests.faults.campaign import Campaign, campaign
 from tests.support.cli import Typed
-from tests.support.hosts import wait_until
+from tests.support.waiting import wait_for
 
 #: What fills a line for a while, and does not shrink on its way.
 BIG_BYTES = 48 * 1024 * 1024
@@ -61,7 +61,7 @@ def interrupt(fleet: Campaign, process: subprocess.Popen[str], number: int = sig
     assert typed.exit_code == 130, typed.said
     assert "Traceback" not in typed.stderr, typed.said
     # A local build is given some seconds to end in good order.
-    wait_until(lambda: left_here(fleet) == [])
+    wait_for(lambda: left_here(fleet) == [])
     return typed
 
 
@@ -95,7 +95,7 @@ def test_a_command_that_waits_for_a_silent_host_ends_at_once_and_says_what_to_ty
     with at_a_terminal(odd_path, ["true"], mute) as fleet:
         port = fleet.loopback.address("mute")[1]
         processes = {command: fleet.person.start(*command.split()) for command in WAITING_COMMANDS}
-        wait_until(lambda: connections_to(port) == len(processes), within_s=30)
+        wait_for(lambda: connections_to(port) == len(processes), within_s=30)
         for process in processes.values():
             process.send_signal(number)
         for command, process in processes.items():
@@ -110,7 +110,7 @@ def test_a_proxy_command_is_ended_with_the_command_that_needs_it(odd_path: Path)
     behind = LoopbackHost("behind", server="down", ssh_config=("ProxyCommand sleep 1000",))
     with at_a_terminal(odd_path, ["true"], behind) as fleet:
         process = fleet.person.start("status")
-        wait_until(lambda: any(line.startswith("sleep 1000") for line in left_here(fleet)))
+        wait_for(lambda: any(line.startswith("sleep 1000") for line in left_here(fleet)))
         interrupt(fleet, process, signal.SIGHUP)
 
 
@@ -119,7 +119,7 @@ def test_a_transfer_is_ended_and_the_next_sync_makes_the_repo_whole(odd_path: Pa
     with at_a_terminal(odd_path, ["true"]) as fleet:
         (fleet.person.cwd / "repo" / "big").write_bytes(os.urandom(BIG_BYTES))
         process = fleet.person.start("sync")
-        wait_until(lambda: list((fleet.project_dir("alpha") / "repo").glob(".big.*")))
+        wait_for(lambda: list((fleet.project_dir("alpha") / "repo").glob(".big.*")))
         typed = interrupt(fleet, process, number)
         assert "next: `sltfleet sync` again" in typed.stderr
         assert "the repo there is not whole" in fleet.person.does("build", code=4).stderr
@@ -135,7 +135,7 @@ def test_a_fetch_is_ended_and_the_next_one_brings_everything_once(odd_path: Path
         (fleet.run_dir("alpha") / "artifacts" / "attempt-1.out").write_bytes(os.urandom(BIG_BYTES))
         process = fleet.person.start("fetch")
         here = fleet.person.cwd / ".sltfleet" / "runs" / fleet.run_dir("alpha").name / "alpha"
-        wait_until(lambda: list(here.rglob("*attempt-1.out*")))
+        wait_for(lambda: list(here.rglob("*attempt-1.out*")))
         typed = interrupt(fleet, process, signal.SIGTERM)
         assert "next: `sltfleet fetch` again" in typed.stderr
         expect_the_books_to_agree(fleet, "alpha")
@@ -155,9 +155,9 @@ def test_a_build_is_ended_where_it_runs_and_no_run_begins(
             make_local(fleet, "alpha")
         fleet.person.does("sync")
         process = fleet.person.start(command)
-        wait_until(lambda: pid_file.exists() and pid_file.read_text().strip())
+        wait_for(lambda: pid_file.exists() and pid_file.read_text().strip())
         interrupt(fleet, process, number)
-        wait_until(lambda: not Path("/proc", pid_file.read_text().strip()).exists())
+        wait_for(lambda: not Path("/proc", pid_file.read_text().strip()).exists())
         assert fleet.status()["alpha"]["state"] == "idle"
 
 
@@ -173,11 +173,11 @@ def test_a_run_that_is_being_started_goes_on_or_never_began(odd_path: Path) -> N
     with at_a_terminal(odd_path, ["sleep 0.1"]) as fleet:
         fleet.person.does("sync")
         process = fleet.person.start("run", "--budget", "60s")
-        wait_until(lambda: list(fleet.project_dir("alpha").glob("runs/*/spec.json")))
+        wait_for(lambda: list(fleet.project_dir("alpha").glob("runs/*/spec.json")))
         typed = interrupt(fleet, process)
         assert "`sltfleet status`" in typed.stderr
         if fleet.status()["alpha"]["state"] == "running":
-            wait_until(lambda: fleet.finished("alpha"))
+            wait_for(lambda: fleet.finished("alpha"))
         fleet.person.does("run", "-d", "--budget", "60s", "--replace")
         fleet.person.does("stop")
 
@@ -194,11 +194,11 @@ def test_a_run_that_is_watched_goes_on_and_loses_nothing(odd_path: Path, number:
     with at_a_terminal(odd_path, ["sleep 0.1"]) as fleet:
         fleet.person.does("sync")
         processes = {"run": fleet.person.start("run", "--budget", "8s")}
-        wait_until(lambda: fleet.observed())
+        wait_for(lambda: fleet.observed())
         processes |= {
             command: fleet.person.start(*command.split()) for command in WATCHING_COMMANDS if command != "run"
         }
-        wait_until(lambda: len(fleet.observed()) > 30)
+        wait_for(lambda: len(fleet.observed()) > 30)
         for process in processes.values():
             process.send_signal(number)
         for command, process in processes.items():
@@ -207,7 +207,7 @@ def test_a_run_that_is_watched_goes_on_and_loses_nothing(odd_path: Path, number:
             assert WATCHING_COMMANDS[command] in typed.stderr, typed.said
         assert left_here(fleet) == []
         assert fleet.status()["alpha"]["state"] == "running"
-        wait_until(lambda: fleet.status()["alpha"]["state"] == "finished")
+        wait_for(lambda: fleet.status()["alpha"]["state"] == "finished")
         expect_the_books_to_agree(fleet, "alpha")
 
 
@@ -216,12 +216,12 @@ def test_a_stop_that_was_interrupted_ends_the_run_all_the_same(odd_path: Path) -
     with at_a_terminal(odd_path, [stubborn], suite={"kill_after": "2s"}) as fleet:
         fleet.person.does("sync")
         fleet.person.does("run", "-d", "--budget", "60s")
-        wait_until(lambda: fleet.observed())
+        wait_for(lambda: fleet.observed())
         process = fleet.person.start("stop")
-        wait_until(lambda: json.loads((fleet.run_dir("alpha") / "state.json").read_text())["phase"] == STOPPING)
+        wait_for(lambda: json.loads((fleet.run_dir("alpha") / "state.json").read_text())["phase"] == STOPPING)
         typed = interrupt(fleet, process)
         assert "`sltfleet status` shows whether the run has ended" in typed.stderr
-        wait_until(lambda: fleet.status()["alpha"]["state"] == "stopped")
+        wait_for(lambda: fleet.status()["alpha"]["state"] == "stopped")
         assert fleet.attempts_alive("alpha") == []
 
 
@@ -235,6 +235,6 @@ def test_a_repro_that_was_interrupted_leaves_no_attempt_on_the_host(odd_path: Pa
         fleet.person.does("fetch")
         flag.touch()
         process = fleet.person.start("repro", fleet.run_dir("alpha").name, unit)
-        wait_until(lambda: pid_file.exists() and pid_file.read_text().strip())
+        wait_for(lambda: pid_file.exists() and pid_file.read_text().strip())
         interrupt(fleet, process)
-        wait_until(lambda: not Path("/proc", pid_file.read_text().strip()).exists())
+        wait_for(lambda: not Path("/proc", pid_file.read_text().strip()).exists())

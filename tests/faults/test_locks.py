@@ -12,7 +12,7 @@ from sltfleet.wire.state import Identity, identity_to_line
 from tests.faults.books import expect_the_books_to_agree
 from tests.faults.campaign import campaign
 from tests.support.cli import Person
-from tests.support.hosts import wait_until
+from tests.support.waiting import wait_for
 
 
 def test_of_two_controllers_that_start_at_once_one_runs_and_the_other_is_told(odd_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_of_two_controllers_that_start_at_once_one_runs_and_the_other_is_told(od
             assert "`sltfleet run --replace` ends it" in refused.stderr
         # No trace of those that were refused, here or there.
         assert len(list(fleet.project_dir("alpha").glob("runs/*"))) == 1
-        wait_until(lambda: fleet.status()["alpha"]["state"] == "finished")
+        wait_for(lambda: fleet.status()["alpha"]["state"] == "finished")
         expect_the_books_to_agree(fleet, "alpha")
 
 
@@ -34,7 +34,7 @@ def test_a_second_person_sees_the_run_of_the_first_and_may_end_it(odd_path: Path
     with campaign(odd_path, ["sleep 0.05"]) as fleet:
         fleet.person.does("sync")
         fleet.person.does("run", "-d", "--budget", "60s")
-        wait_until(lambda: fleet.observed())
+        wait_for(lambda: fleet.observed())
         folder = odd_path / "another person"
         folder.mkdir()
         (folder / "repo").mkdir()
@@ -52,7 +52,7 @@ def test_a_lock_that_a_killed_runner_has_left_stops_nobody(odd_path: Path) -> No
     with campaign(odd_path, ["sleep 0.05"]) as fleet:
         fleet.person.does("sync")
         fleet.person.does("run", "-d", "--budget", "60s")
-        wait_until(lambda: fleet.observed())
+        wait_for(lambda: fleet.observed())
         # Runner and attempts die at once, as on a host that loses its power: nobody takes a lock away.
         fleet.kill_runner("alpha")
         for pid in fleet.attempts_alive("alpha"):
@@ -61,7 +61,7 @@ def test_a_lock_that_a_killed_runner_has_left_stops_nobody(odd_path: Path) -> No
         assert all(path.exists() for path in locks.values())
         assert fleet.status()["alpha"]["state"] == "lost"
         fleet.person.does("run", "-d", "--budget", "1s")
-        wait_until(lambda: fleet.status()["alpha"]["state"] == "finished")
+        wait_for(lambda: fleet.status()["alpha"]["state"] == "finished")
 
 
 def test_a_lock_from_before_a_reboot_stops_nobody_and_its_pid_is_not_signalled(odd_path: Path) -> None:

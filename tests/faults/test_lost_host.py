@@ -11,8 +11,8 @@ from pathlib import Path
 from sltfleet.demo.loopback import LoopbackHost
 from sltfleet.wire.events import RunStarted
 from sltfleet.wire.outcome import CUT, PASS
-from tests.contract.runner_host import wait_for
 from tests.faults.campaign import Campaign, campaign
+from tests.support.waiting import wait_for
 
 HOSTS = ("alpha", "beta", "gamma")
 

@@ -15,8 +15,8 @@ import pytest
 from sltfleet.runner.processes import read_stat
 from sltfleet.wire.events import Note, RunResumed, RunStarted
 from sltfleet.wire.state import identity_to_line
-from tests.contract.runner_host import wait_for
 from tests.faults.campaign import Campaign, campaign
+from tests.support.waiting import wait_for
 
 #: One fails, one leaves a process in its group, one a daemon that is in no group of the attempt's.
 UNITS = (

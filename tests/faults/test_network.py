@@ -9,8 +9,8 @@ from sltfleet.demo.loopback import LoopbackHost
 from tests.faults.books import expect_the_books_to_agree
 from tests.faults.campaign import Campaign, campaign
 from tests.faults.commands import DEADLINE_S, type_at_once
-from tests.support.hosts import wait_until
 from tests.support.netns import network
+from tests.support.waiting import wait_for
 
 #: What fills a disk or a line for a while, and does not shrink on its way.
 BIG_BYTES = 48 * 1024 * 1024
@@ -79,7 +79,7 @@ def test_a_run_is_watched_through_an_outage_and_nothing_of_it_is_lost_or_counted
         fleet.person.launcher = net.launcher
         fleet.person.does("sync")
         watching = fleet.person.start("run", "--budget", "6s", "-j", "2")
-        wait_until(lambda: len(fleet.observed()) > 10)
+        wait_for(lambda: len(fleet.observed()) > 10)
         net.cut("far")
         assert fleet.status()["far"]["state"] == "unreachable"
         net.mend("far")
@@ -94,13 +94,13 @@ def test_a_start_that_lost_its_connection_is_not_repeated_and_the_run_is_found_a
         fleet.person.launcher = net.launcher
         fleet.person.does("sync")
         starting = fleet.person.start("run", "-d", "--budget", "30s")
-        wait_until(lambda: list(fleet.project_dir("far").glob("runs/*/spec.json")))
+        wait_for(lambda: list(fleet.project_dir("far").glob("runs/*/spec.json")))
         net.cut("far")
         typed = fleet.person.finish(starting, DEADLINE_S)
         assert typed.exit_code == 3, typed.said
         assert "far: the connection was lost while a command ran" in typed.stderr
         net.mend("far")
-        wait_until(lambda: fleet.status()["far"]["state"] == "running")
+        wait_for(lambda: fleet.status()["far"]["state"] == "running")
         again = fleet.person.does("run", "-d", code=6)
         assert "a run is active on this host" in again.stderr
         assert len(list(fleet.project_dir("far").glob("runs/*"))) == 1
@@ -117,7 +117,7 @@ def test_a_network_that_is_cut_in_the_middle_of_a_sync_keeps_build_and_run_away_
         big.write_bytes(os.urandom(BIG_BYTES))
         arriving = fleet.project_dir("far") / "repo"
         syncing = fleet.person.start("sync")
-        wait_until(lambda: any(path.stat().st_size for path in arriving.glob(".big.*")))
+        wait_for(lambda: any(path.stat().st_size for path in arriving.glob(".big.*")))
         net.cut("far")
         typed = fleet.person.finish(syncing, DEADLINE_S)
         assert typed.exit_code in (3, 4), typed.said

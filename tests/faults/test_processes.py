@@ -17,8 +17,8 @@ import pytest
 from sltfleet.demo.loopback import LoopbackHost
 from sltfleet.runner.processes import children, read_stat
 from sltfleet.wire.events import AttemptFinished
-from tests.contract.runner_host import wait_for
 from tests.faults.campaign import Campaign, campaign
+from tests.support.waiting import pid_is_alive, wait_for
 
 #: Becomes a daemon as the textbooks have it: fork, setsid, fork, close everything. With `wiped` it also forgets its
 #: environment, and with it the mark.
@@ -37,11 +37,6 @@ time.sleep(0.1)
 """
 
 
-def alive(pid: int) -> bool:
-    stat = read_stat(pid)
-    return stat is not None and stat.alive
-
-
 def test_a_daemon_that_left_its_group_and_closed_everything_is_ended_after_its_attempt_and_reported(
     odd_path: Path,
 ) -> None:
@@ -55,7 +50,7 @@ def test_a_daemon_that_left_its_group_and_closed_everything_is_ended_after_its_a
         made.person.does("run", "--workers", "1", "--passes", "2", "--budget", "30s")
         started = [int(line) for line in pids.read_text().split()]
         assert len(started) == 4
-        assert not any(map(alive, started))
+        assert not any(map(pid_is_alive, started))
         told = made.person.does("logs")
         assert told.stdout.count("1 of its processes outlived it, and were ended") == 4
         report = made.person.does("fetch").stdout
@@ -181,7 +176,7 @@ def test_the_end_of_the_login_and_sighup_do_not_end_the_run(odd_path: Path) -> N
         os.killpg(os.getpgid(runner), signal.SIGHUP)
         count = len(made.finished("alpha"))
         wait_for(lambda: len(made.finished("alpha")) > count + 4, "a run that goes on")
-        assert alive(runner)
+        assert pid_is_alive(runner)
 
 
 def test_a_runner_that_is_alive_and_makes_no_progress_is_stalled_and_goes_on_when_it_can(odd_path: Path) -> None:
@@ -203,7 +198,7 @@ def test_a_runner_that_is_alive_and_makes_no_progress_is_stalled_and_goes_on_whe
             assert "it is still running" in refused.stderr
         finally:
             os.kill(runner, signal.SIGCONT)
-        wait_for(lambda: made.status()["alpha"]["state"] == "running", "a runner that goes on", patience_s=60.0)
+        wait_for(lambda: made.status()["alpha"]["state"] == "running", "a runner that goes on", within_s=60.0)
         os.kill(runner, signal.SIGSTOP)
         made.person.does("stop")
         assert made.status()["alpha"]["state"] == "stopped", "it was woken to say goodbye"

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from tests.faults.campaign import campaign
-from tests.support.hosts import wait_until
+from tests.support.waiting import wait_for
 
 #: Every attempt prints what it sees of the repo; the first one holds the run open until the sync is over.
 WAITS = 'echo waits; while [ ! -e "$LOG.synced" ]; do sleep 0.05; done'
@@ -21,7 +21,7 @@ def test_a_sync_during_a_run_changes_nothing_in_that_run_and_everything_for_the_
         (repo / "more" / "deleted.txt").write_text("")
         scene.person.does("sync")
         scene.person.does("run", "--workers", "1", "--passes", "2", "--budget", "30s", "--detach")
-        wait_until(lambda: scene.started("alpha"))
+        wait_for(lambda: scene.started("alpha"))
 
         (repo / "data.txt").write_text("changed")
         (repo / "new.txt").write_text("new")
@@ -49,7 +49,7 @@ def test_a_sync_that_fails_half_way_during_a_run_changes_nothing_in_that_run_eit
         (scene.person.cwd / "repo" / "data.txt").write_text("whole")
         scene.person.does("sync")
         scene.person.does("run", "--workers", "1", "--passes", "1", "--budget", "30s", "--detach")
-        wait_until(lambda: scene.started("alpha"))
+        wait_for(lambda: scene.started("alpha"))
         # What a sync leaves that was cut off: a changed tree, and the mark that it is not whole.
         (scene.project_dir("alpha") / "repo" / "data.txt").unlink()
         (scene.project_dir("alpha") / "sync.incomplete").write_text("{}")

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from sltfleet.core.paths import LocalPaths
-from sltfleet.results.journal import read_pieces
 from sltfleet.results.store import Store
 from sltfleet.wire.events import AttemptFinished
 from tests.faults.campaign import campaign
-from tests.support.journals import RUN_ID, JournalBuilder
+from tests.support.journals import RUN_ID, JournalBuilder, read_all
 
 
 def small_journal() -> JournalBuilder:
@@ -70,8 +69,7 @@ def test_a_journal_corrupt_at_any_byte_keeps_every_event_before_it(
     for at in range(len(data)):
         damaged = corrupt(data, at)
         journal.write_bytes(damaged)
-        pieces = list(read_pieces(journal))
-        events, damage = [event for piece in pieces for event in piece.events], pieces[-1].damage
+        events, damage = read_all(journal)
         before = data[:at].count(b"\n")
         # Never less than what stands before, never an event that the runner did not write.
         assert events[:before] == builder.events[:before], at

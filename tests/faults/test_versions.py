@@ -13,7 +13,7 @@ import pytest
 from sltfleet.runner.processes import read_stat
 from sltfleet.wire.format import FORMAT_VERSION, OLDEST_READABLE_FORMAT
 from tests.faults.campaign import Campaign, campaign
-from tests.support.hosts import wait_until
+from tests.support.waiting import wait_for
 
 OTHERS = [
     (OLDEST_READABLE_FORMAT - 1, "written by an older sltfleet"),
@@ -87,7 +87,7 @@ def test_a_live_runner_of_another_version_can_be_seen_and_stopped(odd_path: Path
         scene.person.does("run", "--workers", "1", "--budget", "60s", "--detach")
         pid = scene.identity("alpha").pid
         os.kill(pid, signal.SIGSTOP)  # or it would write a state of this version over the other
-        wait_until(lambda: is_stopped(pid))
+        wait_for(lambda: is_stopped(pid))
         written_by_another(scene, FORMAT_VERSION + 1)
         host = scene.status()["alpha"]
         assert (host["state"], host["attempts"]) == ("running", None)

@@ -20,11 +20,11 @@ from sltfleet.core.following import parse_followed, read_events, whole_lines
 from sltfleet.core.polling import judge, parse_poll
 from sltfleet.core.rsync import RsyncReader, skipped_deletions
 from sltfleet.core.ssh_config import LocalUser, parse_settings
-from sltfleet.results.journal import read_pieces
 from sltfleet.runner.libtest import read_list, read_run
 from sltfleet.wire.codec import DecodeError
 from sltfleet.wire.format import FormatError
 from sltfleet.wire.spec import spec_from_json
+from tests.support.journals import read_all
 
 Target = Callable[[bytes], None]
 
@@ -44,8 +44,8 @@ def journal(data: bytes) -> None:
     """A fetched journal."""
     with tempfile.NamedTemporaryFile() as file:
         Path(file.name).write_bytes(data)
-        events = sum(len(piece.events) for piece in read_pieces(Path(file.name)))
-    assert events <= data.count(b"\n")
+        events, _damage = read_all(Path(file.name))
+    assert len(events) <= data.count(b"\n")
 
 
 def followed(data: bytes) -> None:

@@ -36,7 +36,7 @@ def edited(data: bytes, edits: list[tuple[float, int, bytes, int]]) -> bytes:
 
 @pytest.mark.parametrize("target", sorted(TARGETS))
 @given(drawn=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 def test_a_reader_of_foreign_text_raises_nothing_but_what_it_documents(target: str, drawn: st.DataObject) -> None:
     known = seeds(target)
     data = drawn.draw(st.binary(max_size=200) | st.builds(edited, st.sampled_from(known), _EDITS))

@@ -39,7 +39,7 @@ VALUES = st.lists(SNIPPETS | _TEXT).map("".join)
 #: Many values share a round trip: hypothesis draws 2,000 of them and more in a few seconds.
 BATCHES = st.lists(VALUES, min_size=80, max_size=120)
 
-FEW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_the_words_of_rsyncs_remote_shell_arrive_literally(
 
 
 @given(st.lists(VALUES, max_size=200))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_environment_values_of_fleet_yaml_are_literal_or_refused(values: list[str]) -> None:
     plain, template = TypeAdapter(EnvValue), TypeAdapter(Template)
     for value in values:
@@ -112,7 +112,7 @@ def test_environment_values_of_fleet_yaml_are_literal_or_refused(values: list[st
 
 
 @given(VALUES)
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 def test_paths_and_words_of_fleet_yaml_are_literal_or_refused(value: str) -> None:
     for kind in (RootPath, InnerPath, Word, EnvName):
         try:
@@ -127,7 +127,7 @@ def test_paths_and_words_of_fleet_yaml_are_literal_or_refused(value: str) -> Non
 
 
 @given(st.lists(VALUES, min_size=1, max_size=10))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_glob_selects_the_file_that_it_names_literally_or_is_refused(
     tmp_path_factory: pytest.TempPathFactory, names: list[str]
 ) -> None:

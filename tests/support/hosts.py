@@ -12,8 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ import yaml
 
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
 from tests.support.cargo import session_environment
+from tests.support.waiting import wait_for
 
 #: What the login shell of the host `noisy` prints; its last line is left open on purpose.
 NOISE = "Welcome to noisy!\n*** the system is going down for tea ***\nlast line without its end"
@@ -72,7 +72,7 @@ def ssh_agent(*keys: Path) -> Iterator[Path]:
     path = folder / "socket"
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
     try:
-        wait_until(path.exists)
+        wait_for(path.exists)
         for key in keys:
             environment = {**os.environ, "SSH_AUTH_SOCK": str(path)}
             subprocess.run(["ssh-add", "-q", str(key)], env=environment, check=True, capture_output=True)
@@ -87,11 +87,3 @@ def make_key(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> Path
     """Make a key pair at `path` and return it."""
     subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-f", str(path)], check=True, capture_output=True)
     return path
-
-
-def wait_until(holds: Callable[[], object], within_s: float = 10.0) -> None:
-    """Return once the callable `holds` gives a true value; fail after `within_s`."""
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, f"{holds} did not hold within {within_s:g} s"
-        time.sleep(0.01)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sltfleet.core.paths import LocalPaths
+from sltfleet.results.journal import Damage, read_piece
 from sltfleet.wire.events import (
     AttemptFinished,
     AttemptStarted,
@@ -170,3 +171,15 @@ class JournalBuilder:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.data)
         return path
+
+
+def read_all(path: Path) -> tuple[list[Event], Damage | None]:
+    """Every event that can be read, piece by piece as an import does, and what ended the reading."""
+    events: list[Event] = []
+    offset = 0
+    while True:
+        piece = read_piece(path, offset)
+        events += piece.events
+        if not piece.more:
+            return events, piece.damage
+        offset = piece.next_offset

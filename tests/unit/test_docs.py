@@ -29,3 +29,14 @@ def test_every_test_that_a_document_names_exists(document: Path) -> None:
 def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
     for target in LINK.findall(document.read_text()):
         assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_every_decision_has_a_number_of_its_own_and_a_line_in_the_index() -> None:
+    pages = sorted((REPO / "docs" / "decisions").glob("0*.md"))
+    numbers = [page.name[:3] for page in pages]
+    assert len(set(numbers)) == len(numbers)
+    index = (REPO / "docs" / "decisions" / "README.md").read_text()
+    for page in pages:
+        number, title = page.read_text().split("\n")[0].removeprefix("# ").split(": ", 1)
+        assert page.name.startswith(number)
+        assert f"| [{number}]({page.name}) | {title} |" in index, page.name

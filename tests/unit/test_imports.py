@@ -7,6 +7,7 @@ decide and never act: no clock, no I/O. Heavy third-party packages are imported 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -240,3 +241,10 @@ def test_what_talks_to_fabric_is_imported_when_a_host_needs_it() -> None:
         if f"{found.name}.".startswith(f"sltfleet.{target}.")
     ]
     tell(early, "fabric is imported late, and so are the modules that import it")
+
+
+def test_the_runners_first_page_names_each_of_its_modules_and_no_other() -> None:
+    page = ast.get_docstring(ast.parse((PACKAGE / "runner" / "__init__.py").read_text())) or ""
+    named = set(re.findall(r"`(\w+)`", page))
+    modules = {path.stem for path in (PACKAGE / "runner").glob("*.py")} - {"__init__"}
+    assert named == modules

@@ -18,7 +18,7 @@ from sltfleet.core.diagnosis import HostDiagnosis
 from sltfleet.core.errors import BuildError, RunError, UsageError
 from sltfleet.core.findings import Finding, Level
 from tests.support.local_fleet import local_fleet
-from tests.unit.app.test_run import built_on
+from tests.support.suites import built_on
 
 FINE = Finding(Level.OK, "verdict", "passed")
 

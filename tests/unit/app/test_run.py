@@ -19,9 +19,6 @@ from sltfleet.app.run import RunOptions, make_spec, start_run
 from sltfleet.app.runs import load_run
 from sltfleet.app.status import poll_host
 from sltfleet.app.stop import stop_host
-from sltfleet.config.model import BuildConfig, HostConfig, SuiteConfig, TimeoutConfig
-from sltfleet.config.units import FilesConfig, PartitionsConfig
-from sltfleet.config.verdicts import ExitCodeConfig, JsonConfig, OutputConfig
 from sltfleet.core.building import BuiltSuite
 from sltfleet.core.cleaning import CleanRequest
 from sltfleet.core.errors import ActiveRunError, BuildError, ConnectError, RunError, UsageError
@@ -31,53 +28,19 @@ from sltfleet.core.polling import IDLE
 from sltfleet.core.revision import Revision
 from sltfleet.core.runid import is_run_id
 from sltfleet.core.shell import Script
-from sltfleet.results.history import EarlierRuns
 from sltfleet.transport.base import CommandResult
 from sltfleet.wire.handshake import Launched, Prepared, Refused, Stopped, answer_to_line
 from sltfleet.wire.share import Member, Share, share_from_json
 from sltfleet.wire.spec import (
-    ExitCodeVerdict,
-    FileUnits,
-    JsonVerdict,
-    Limits,
-    OutputVerdict,
     PartitionUnits,
     Spec,
-    UnitHistory,
     spec_from_json,
 )
 from sltfleet.wire.state import Identity
-from sltfleet.wire.template import expand_template
 from tests.support.local_fleet import PROJECT, local_fleet
 from tests.support.states import RUN_ID
+from tests.support.suites import built_on, suite_with
 from tests.support.transports import ScriptedTransport, answer
-
-HOST_CONFIG = HostConfig(transport="local", workers=3, env={"LIMIT": "{not a placeholder}"})
-
-
-def suite_with(**changes: object) -> SuiteConfig:
-    plain = SuiteConfig(
-        build=BuildConfig(test="t"), units=PartitionsConfig(kind="partitions", count=40), env={"UNIT": "{unit}"}
-    )
-    return plain.model_copy(update=changes)
-
-
-def built_on(host: str, folder: Path = Path("/there")) -> BuiltSuite:
-    return BuiltSuite(
-        host=host,
-        suite="s",
-        binary=str(folder / "target" / "t-0123"),
-        digest="ab" * 32,
-        package="p",
-        package_dir="crates/p",
-        toolchain="rustc 1.90.0",
-        commit="c0ffee",
-        dirty_digest="d1ff",
-        project_root=str(folder),
-        repo=str(folder / "repo"),
-        cached=False,
-        duration_s=1.0,
-    )
 
 
 class Hosts:
@@ -250,6 +213,14 @@ class TestSharing:
         assert list(started.launched.errors) == ["beta"]
         assert [event.host for event in events if isinstance(event, Warned) and words in event.text] == ["beta"]
 
+    def test_once_on_several_hosts_gives_each_worker_of_the_fleet_its_share(
+        self, odd_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        two = [PREPARED, LAUNCHED]
+        hosts = Hosts(odd_path, monkeypatch, alpha=list(two), beta=list(two))
+        start_run(hosts.fleet, None, RunOptions(once=True, workers=4), silent)
+        assert [spec.units for spec in hosts.specs.values()] == [PartitionUnits(count=8)] * 2
+
 
 class TestTheTreeThere:
     @pytest.mark.parametrize(
@@ -354,67 +325,3 @@ def test_what_was_prepared_and_never_launched_is_no_run_and_can_be_cleaned(real_
     assert [deletion.name for deletion in cleaned.values["alpha"].deletions] == [f"runs/{RUN_ID}"]
     execute_hosts(real_fleet, cleaned.values, silent)
     assert not Path(host.paths.run(RUN_ID)).exists()
-
-
-class TestTheSpec:
-    @pytest.fixture
-    def spec(self, odd_path: Path) -> Callable[..., Spec]:
-        host = replace(local_fleet(odd_path, {"alpha": "/alpha"}).hosts[0], config=HOST_CONFIG)
-
-        def make(
-            options: RunOptions | None = None,
-            history: dict[str, UnitHistory] | None = None,
-            **changes: object,
-        ) -> Spec:
-            suite = suite_with(**changes)
-            spec = make_spec(
-                RUN_ID, host, suite, built_on("alpha"), options or RunOptions(), 7, EarlierRuns(history or {})
-            )
-            assert spec_from_json(json.loads(json.dumps(spec.to_json()))) == spec, "it survives the wire"
-            return spec
-
-        return make
-
-    def test_the_command_line_goes_before_fleet_yaml(self, spec: Callable[..., Spec]) -> None:
-        plain = spec()
-        assert (plain.workers, plain.budget_s, plain.passes) == (3, 3600.0, None)
-        asked = spec(RunOptions(workers=64, budget_s=1.5, passes=2, once=True, fail_fast=1, select=("a*",)))
-        assert (asked.workers, asked.budget_s, asked.passes) == (64, 1.5, 2)
-        assert (asked.once, asked.fail_fast, asked.select) == (True, 1, ("a*",))
-
-    def test_the_host_s_environment_is_literal_and_the_suite_s_goes_before_it(self, spec: Callable[..., Spec]) -> None:
-        made = spec()
-        assert expand_template(made.env["LIMIT"], {}) == "{not a placeholder}"
-        assert expand_template(made.env["UNIT"], {"unit": "a.test"}) == "a.test"
-        assert spec(env={"LIMIT": "{unit}"}).env["LIMIT"] == "{unit}"
-
-    def test_units_are_files_or_partitions(self, spec: Callable[..., Spec]) -> None:
-        assert spec().units == PartitionUnits(count=40)
-        files = FilesConfig(kind="files", root="corpus", include=("**/*.test",), exclude=("slow/*",))
-        assert spec(units=files).units == FileUnits("corpus", ("**/*.test",), ("slow/*",))
-
-    def test_once_gives_each_worker_its_fixed_share_as_the_old_launcher_did(self, spec: Callable[..., Spec]) -> None:
-        assert spec(RunOptions(once=True, workers=64)).units == PartitionUnits(count=64)
-
-    def test_once_on_several_hosts_gives_each_worker_of_the_fleet_its_share(
-        self, odd_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        two = [PREPARED, LAUNCHED]
-        hosts = Hosts(odd_path, monkeypatch, alpha=list(two), beta=list(two))
-        start_run(hosts.fleet, None, RunOptions(once=True, workers=4), silent)
-        assert [spec.units for spec in hosts.specs.values()] == [PartitionUnits(count=8)] * 2
-
-    def test_every_rule_for_verdicts_reaches_the_runner(self, spec: Callable[..., Spec]) -> None:
-        assert spec(verdict=ExitCodeConfig(kind="exit-code", success=(0, 2))).verdict == ExitCodeVerdict((0, 2))
-        output = OutputConfig(kind="output", passed=("ok (?P<case>.*)",), failed=())
-        assert spec(verdict=output).verdict == OutputVerdict(("ok (?P<case>.*)",), ())
-        rule = JsonConfig(kind="json", path="target/{worker}.json", passed="p.q", failed="f", messages="m")
-        assert spec(verdict=rule).verdict == JsonVerdict("target/{worker}.json", "p.q", "f", "m")
-
-    def test_limits_and_history_reach_the_runner(self, spec: Callable[..., Spec]) -> None:
-        history = {"a.test": UnitHistory(0, 1.5)}
-        made = spec(
-            history=history, timeout=TimeoutConfig(max=9.0), kill_after=1.0, output_limit=10, artifacts_limit=20, nice=5
-        )
-        assert made.limits == Limits(9.0, 1.0, 10, 20, 5)
-        assert made.history == history

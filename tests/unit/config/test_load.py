@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sltfleet.config.load import LoadedConfig, load_config
@@ -250,19 +250,16 @@ def _load_or_explain(data: bytes) -> None:
                 assert problem.message
 
 
-@settings(deadline=None)
 @given(_FLEETS | _VALUES)
 def test_any_values_are_a_configuration_or_a_config_error(raw: Any) -> None:
     _load_or_explain(yaml.safe_dump(raw, allow_unicode=True).encode("utf-8"))
 
 
-@settings(deadline=None)
 @given(st.binary() | st.text(st.characters(codec="utf-8")).map(str.encode))
 def test_any_bytes_are_a_configuration_or_a_config_error(data: bytes) -> None:
     _load_or_explain(data)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_a_good_file_with_a_piece_torn_out_or_pasted_in_is_read_or_explained(data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(DESIGN)))

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from sltfleet.runner.processes import own_identity
 from sltfleet.wire.state import FINISHED, Identity, State, identity_to_line
 from tests.support.shell import run_script
 from tests.support.states import RUN_ID, make_state
+from tests.support.waiting import wait_for
 
 OTHER_RUN = "20261123-115959-000000"
 
@@ -130,7 +131,7 @@ class TestAPollOfARealFolder:
         with child("pass") as process:
             assert process.stdout is not None
             process.stdout.read()  # its end of the pipe is closed: it has ended, and nobody has reaped it
-            _wait_for(lambda: " Z " in Path(f"/proc/{process.pid}/stat").read_text())
+            wait_for(lambda: " Z " in Path(f"/proc/{process.pid}/stat").read_text())
             project.set_identity(identity_of(process.pid))
             answer = project.poll()
         assert answer.process is not None
@@ -310,10 +311,3 @@ class TestStat:
     @pytest.mark.parametrize("line", ["", "1 (x) S", ")" * 30, "1 (x) S" + " x" * 30])
     def test_anything_else_is_none(self, line: str) -> None:
         assert parse_stat(line) is None
-
-
-def _wait_for(holds: Callable[[], bool], within_s: float = 10.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)

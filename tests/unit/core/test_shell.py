@@ -19,7 +19,7 @@ def sh(script: Script) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(["sh"], input=script_input(script, "MARK"), capture_output=True, check=False, timeout=30)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(WORDS, min_size=1))
 def test_joined_words_are_those_words_to_a_shell(words: list[str]) -> None:
     done = subprocess.run(["sh", "-c", join(["printf", "%s\\0", *words])], capture_output=True, check=True)

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import sltfleet.demo
@@ -184,14 +184,12 @@ rows_of_integers = st.lists(st.tuples(st.integers(-99, 99), st.integers(-99, 99)
 
 
 @given(rows=rows_of_integers)
-@settings(deadline=None)
 def test_sorted_results_do_not_depend_on_the_order_of_the_rows(rows: list[tuple[int, int]]) -> None:
     for sort in ("rowsort", "valuesort"):
         assert result_lines([*rows], "II", sort) == result_lines([*reversed(rows)], "II", sort)
 
 
 @given(rows=rows_of_integers)
-@settings(deadline=None)
 def test_results_above_the_threshold_and_only_those_are_hashed(rows: list[tuple[int, int]]) -> None:
     lines = result_lines([*rows], "II", "nosort")
     if 2 * len(rows) > HASH_THRESHOLD:

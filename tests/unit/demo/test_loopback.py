@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -12,7 +11,7 @@ import pytest
 from sltfleet.core.errors import FleetError
 from sltfleet.demo import sshd
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
-from tests.support.hosts import wait_until
+from tests.support.waiting import pid_is_alive, wait_for
 
 
 def ssh(fleet: LoopbackFleet, alias: str, command: str) -> subprocess.CompletedProcess[str]:
@@ -58,7 +57,7 @@ def test_a_temporary_folder_and_every_process_go_away() -> None:
     session.stdout.close()
     assert not folder.exists()
     assert not any(is_listening(address) for address in addresses)
-    assert not _runs(pid)
+    assert not pid_is_alive(pid)
     fleet.close()
 
 
@@ -79,7 +78,7 @@ def test_the_hosts_end_when_their_owner_is_killed(odd_path: Path) -> None:
             assert is_listening((host, int(port)))
         finally:
             owner.send_signal(signal.SIGKILL)
-    wait_until(lambda: not is_listening((host, int(port))))
+    wait_for(lambda: not is_listening((host, int(port))))
 
 
 def test_a_machine_without_sshd_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch, odd_path: Path) -> None:
@@ -95,11 +94,3 @@ def test_an_sshd_that_does_not_start_is_an_error_with_its_log() -> None:
     with pytest.raises(FleetError, match="does not start") as caught, LoopbackFleet([broken]):
         pass
     assert "NoSuchOption" in caught.value.detail
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False

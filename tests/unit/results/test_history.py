@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -12,17 +10,6 @@ from sltfleet.results.store import Store
 from sltfleet.wire.events import AttemptFinished, Rusage
 from sltfleet.wire.spec import UnitHistory
 from tests.support.journals import JournalBuilder
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> LocalPaths:
-    return LocalPaths(tmp_path)
-
-
-@pytest.fixture
-def store(paths: LocalPaths) -> Iterator[Store]:
-    with Store.open(paths) as opened:
-        yield opened
 
 
 def run(store: Store, paths: LocalPaths, day: int, *attempts: tuple[str, float, str], suite: str = "slt") -> None:

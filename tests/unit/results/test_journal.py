@@ -9,9 +9,8 @@ import pytest
 
 from sltfleet.core.errors import RunError
 from sltfleet.results import journal as journal_module
-from sltfleet.results.journal import Damage, read_piece, read_pieces
-from sltfleet.wire.events import Event, Note, event_to_line
-from tests.support.journals import JournalBuilder
+from sltfleet.results.journal import read_piece
+from tests.support.journals import JournalBuilder, read_all
 
 
 def finished() -> JournalBuilder:
@@ -22,12 +21,6 @@ def written(folder: Path, data: bytes) -> Path:
     path = folder / "journal.jsonl"
     path.write_bytes(data)
     return path
-
-
-def read_all(path: Path) -> tuple[list[Event], Damage | None]:
-    """Every event that can be read, and what ended the reading."""
-    pieces = list(read_pieces(path))
-    return [event for piece in pieces for event in piece.events], pieces[-1].damage
 
 
 def changed(line: bytes, **values: Any) -> bytes:
@@ -132,14 +125,6 @@ def test_a_line_without_end_is_damage_and_not_read_into_memory(tmp_path: Path, m
     assert events == builder.events
     assert damage is not None
     assert "longer than 5000 bytes" in damage.problem
-
-
-def test_the_number_of_events_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "MAX_EVENTS", 5)
-    monkeypatch.setattr(journal_module, "CHUNK_BYTES", 1)
-    pieces = list(read_pieces(written(tmp_path, finished().data + event_to_line(Note(1, "x")) * 50)))
-    assert sum(len(piece.events) for piece in pieces) == 6
-    assert str(pieces[-1].damage).endswith("more than 5 events")
 
 
 def test_an_empty_journal_is_empty(tmp_path: Path) -> None:

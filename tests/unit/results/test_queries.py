@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from sltfleet.core.errors import RunError
@@ -13,17 +10,6 @@ from sltfleet.results.store import Store
 from sltfleet.wire.events import Note
 from sltfleet.wire.quarantine import Quarantine, quarantine_text
 from tests.support.journals import LATER_RUN_ID, RUN_ID, JournalBuilder
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> LocalPaths:
-    return LocalPaths(tmp_path)
-
-
-@pytest.fixture
-def store(paths: LocalPaths) -> Iterator[Store]:
-    with Store.open(paths) as opened:
-        yield opened
 
 
 def imported(store: Store, paths: LocalPaths, *journals: JournalBuilder) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,12 +39,6 @@ def test_hosts_that_have_too_little_in_common_are_not_compared() -> None:
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(UNITS), st.floats(1e-6, 1e8)), max_size=60))
 def test_whatever_hosts_say_no_speed_is_absurd(durations: list[tuple[str, object, float]]) -> None:
     assert all(round(SLOWEST, 4) <= speed <= FASTEST for speed in speeds(durations).values())
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(LocalPaths(tmp_path)) as opened:
-        yield opened
 
 
 def fetched(store: Store, tmp_path: Path, suite: str, **factors: float) -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,17 +14,6 @@ from sltfleet.results.queries import run_report, timeline
 from sltfleet.results.store import Store
 from sltfleet.wire.events import AttemptFinished
 from tests.support.journals import LATER_RUN_ID, RUN_ID, JournalBuilder
-
-
-@pytest.fixture
-def paths(odd_path: Path) -> LocalPaths:
-    return LocalPaths(odd_path)
-
-
-@pytest.fixture
-def store(paths: LocalPaths) -> Iterator[Store]:
-    with Store.open(paths) as opened:
-        yield opened
 
 
 def busy_journal() -> JournalBuilder:
@@ -106,9 +94,11 @@ def test_a_rebuilt_database_is_the_same(store: Store, paths: LocalPaths) -> None
     JournalBuilder(run_id=LATER_RUN_ID, host="beta").attempt(0, "a.test", 0, 9).write(paths, "beta", LATER_RUN_ID)
     assert set(store.import_all(paths)) == {(RUN_ID, "alpha"), (LATER_RUN_ID, "beta")}
     before = [run_report(store, run_id) for run_id in store.run_ids()]
-    store.rebuild(paths)
-    assert [run_report(store, run_id) for run_id in store.run_ids()] == before
-    assert store.run_ids() == [RUN_ID, LATER_RUN_ID]
+    store.close()
+    paths.database.unlink()
+    with Store.open(paths) as anew:
+        assert [run_report(anew, run_id) for run_id in anew.run_ids()] == before
+        assert anew.run_ids() == [RUN_ID, LATER_RUN_ID]
 
 
 def test_a_new_database_imports_what_was_fetched_before(paths: LocalPaths) -> None:

@@ -137,7 +137,7 @@ def verdicts(journal: list[wire.Event]) -> Counter[tuple[int, str, str]]:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.dictionaries(
         st.builds("{}{}".format, st.sampled_from("ab"), st.integers(0, 30)),

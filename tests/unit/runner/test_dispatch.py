@@ -161,7 +161,7 @@ SUITES = st.dictionaries(st.text("abcdef", min_size=1, max_size=3), BEHAVIOURS, 
 @given(
     SUITES, st.integers(1, 5), st.none() | st.integers(1, 2), st.none() | st.integers(1, 3), st.none() | st.just(4.5)
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_journal_accounts_for_every_attempt_and_every_worker(
     units: dict[str, Behaviour], workers: int, passes: int | None, fail_fast: int | None, stop_at_s: float | None
 ) -> None:
@@ -200,7 +200,6 @@ def test_no_worker_is_idle_while_the_budget_lasts(workers: int, durations: list[
 
 
 @given(SUITES, st.integers(1, 4))
-@settings(deadline=None)
 def test_the_same_seed_gives_the_same_journal(units: dict[str, Behaviour], workers: int) -> None:
     assert make(units, workers, 5.0, 2.0).run() == make(units, workers, 5.0, 2.0).run()
 

@@ -13,6 +13,7 @@ from sltfleet.runner.listing import ListingError, make_listing, read_listing
 from sltfleet.runner.paths import RunPaths
 from sltfleet.runner.units import resolve_units
 from sltfleet.wire.spec import CommandUnits, ExitCodeVerdict, LibtestBinary, LibtestUnits, LibtestVerdict, Spec
+from tests.support.specs import SPEC
 
 HARNESS = """#!/bin/sh
 [ "$NEEDED" = yes ] || exit 9
@@ -38,23 +39,12 @@ class Run:
         self.binary.chmod(0o700)
 
     def spec(self, units: LibtestUnits | CommandUnits) -> Spec:
-        return Spec(
-            run_id="r",
-            project="p",
-            host="h",
-            suite="s",
-            project_root="/p",
-            repo="/p/repo",
-            package_dir="",
+        return replace(
+            SPEC,
             binary="",
-            build_digest="",
-            args=(),
             env={"NEEDED": "yes", "UNIT": "{unit}"},
             units=units,
             verdict=LibtestVerdict() if isinstance(units, LibtestUnits) else ExitCodeVerdict(),
-            workers=1,
-            budget_s=1.0,
-            seed=1,
         )
 
     def tests(self, **more: object) -> LibtestUnits:

@@ -20,26 +20,8 @@ from sltfleet.runner.specfile import SpecError, check_spec, read_spec
 from sltfleet.runner.tree import WrongBinaryError, copy_binary, snapshot
 from sltfleet.runner.units import Unit, resolve_units, unit_values
 from sltfleet.runner.views import make_targets, make_view
-from sltfleet.wire.spec import ExitCodeVerdict, FileUnits, JsonVerdict, Limits, OutputVerdict, PartitionUnits, Spec
-
-SPEC = Spec(
-    run_id="r",
-    project="p",
-    host="h",
-    suite="s",
-    project_root="/p",
-    repo="/p/repo",
-    package_dir="",
-    binary="/t/release/deps/suite-1",
-    build_digest="",
-    args=(),
-    env={},
-    units=FileUnits("corpus", ("**/*.test",)),
-    verdict=ExitCodeVerdict(),
-    workers=4,
-    budget_s=60.0,
-    seed=9,
-)
+from sltfleet.wire.spec import FileUnits, JsonVerdict, Limits, OutputVerdict, PartitionUnits
+from tests.support.specs import SPEC
 
 
 def make_files(root: Path, *names: str) -> None:

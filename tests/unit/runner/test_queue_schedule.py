@@ -80,7 +80,7 @@ def test_what_a_killed_host_held_is_run_by_the_others_when_its_lease_is_over() -
 
 
 @given(DURATIONS, SPEEDS, CUTS, DEATHS, st.integers(1, 3), st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_every_unit_is_counted_exactly_once_per_pass_whoever_dies_or_is_cut_off(
     durations: dict[str, float],
     speeds: dict[str, tuple[int, float]],
@@ -107,7 +107,7 @@ def test_every_unit_is_counted_exactly_once_per_pass_whoever_dies_or_is_cut_off(
 
 
 @given(DURATIONS, SPEEDS, CUTS, DEATHS, st.floats(5.0, 30.0), st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_no_worker_is_idle_until_the_budget_ends_whatever_becomes_of_the_queue(
     durations: dict[str, float],
     speeds: dict[str, tuple[int, float]],
@@ -126,7 +126,7 @@ def test_no_worker_is_idle_until_the_budget_ends_whatever_becomes_of_the_queue(
 
 
 @given(DURATIONS, SPEEDS, st.lists(st.floats(1.0, 50.0), min_size=1, max_size=2), st.integers(0, 9))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_queue_that_has_forgotten_everything_is_made_anew_with_passes_that_nobody_has_seen(
     durations: dict[str, float], speeds: dict[str, tuple[int, float]], restarts: list[float], seed: int
 ) -> None:
@@ -170,7 +170,7 @@ def test_runners_that_are_lost_and_resumed_cover_everything_and_count_nothing_tw
 
 
 @given(DURATIONS, SPEEDS, st.floats(0.0, 30.0), st.integers(1, 2))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_with_a_number_of_passes_the_hosts_finish_them_by_themselves_when_the_queue_has_forgotten_them(
     durations: dict[str, float], speeds: dict[str, tuple[int, float]], at_s: float, passes: int
 ) -> None:

@@ -31,13 +31,13 @@ from sltfleet.wire.share import Member, Share
 from sltfleet.wire.spec import Limits, UnitHistory
 from sltfleet.wire.state import Identity
 from tests.support.journals import RUN_ID, JournalBuilder
+from tests.support.specs import SPEC as PLAIN
 from tests.support.states import make_state
 from tests.unit.runner.test_dispatch import SUITES, Behaviour, World
-from tests.unit.runner.test_prepare import SPEC as PREPARED
 
 BUDGET_S = 6.0
 LIMITS = Limits(timeout_s=2.0, retry_weight=1, quarantine_after=99)
-SPEC = replace(PREPARED, run_id=RUN_ID, history={"a.test": UnitHistory(rank=0, expected_s=5.0)})
+SPEC = replace(PLAIN, run_id=RUN_ID, history={"a.test": UnitHistory(rank=0, expected_s=5.0)})
 
 
 def replayed(
@@ -68,7 +68,7 @@ def world(units: dict[str, Behaviour], workers: int, passes: int | None, past: P
 
 
 @given(SUITES, st.integers(1, 4), st.none() | st.integers(1, 2), st.floats(0, 1), st.floats(0, 1))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_run_that_was_lost_twice_anywhere_accounts_for_every_attempt_once(
     units: dict[str, Behaviour], workers: int, passes: int | None, first: float, second: float
 ) -> None:

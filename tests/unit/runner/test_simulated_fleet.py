@@ -75,7 +75,7 @@ def test_ten_thousand_units_on_hosts_of_unequal_speed_are_covered_once_in_hardly
 
 
 @given(DURATIONS, MEMBERS, st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_whichever_hosts_die_the_others_cover_every_unit_and_count_none_twice_in_a_pass(
     durations: dict[str, float], members: tuple[Member, ...], data: st.DataObject
 ) -> None:

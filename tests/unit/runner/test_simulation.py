@@ -132,7 +132,7 @@ def test_one_pass_with_known_durations_takes_hardly_longer_than_any_schedule_mus
 
 
 @given(DURATIONS, st.integers(1, 9), st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_first_pass_keeps_grahams_bound_though_workers_flow_into_the_next(
     durations: dict[str, float], workers: int, seed: int
 ) -> None:
@@ -149,7 +149,7 @@ def test_the_first_pass_keeps_grahams_bound_though_workers_flow_into_the_next(
     st.integers(1, 4),
     st.dictionaries(st.integers(0, 39).map("u{}".format), st.sampled_from(["fail", "timeout"]), max_size=20),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_worker_is_ever_idle_and_nothing_is_counted_twice_whatever_units_do(
     durations: dict[str, float], workers: int, budget_s: float, history: bool, weight: int, outcomes: dict[str, str]
 ) -> None:
@@ -165,7 +165,7 @@ def test_no_worker_is_ever_idle_and_nothing_is_counted_twice_whatever_units_do(
 
 
 @given(DURATIONS, st.integers(1, 6), st.floats(1.0, 60.0), st.integers(0, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_same_seed_units_and_history_give_the_same_plan(
     durations: dict[str, float], workers: int, budget_s: float, seed: int
 ) -> None:

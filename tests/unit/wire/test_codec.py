@@ -58,19 +58,18 @@ ANSWERS = building(handshake.Launched) | building(handshake.Refused) | building(
 
 
 @given(SPECS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_spec_comes_back_as_it_was_written(value: spec.Spec) -> None:
     assert spec.spec_from_json(json.loads(json.dumps(value.to_json()))) == value
 
 
 @given(STATES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_state_comes_back_as_it_was_written(value: state.State) -> None:
     assert state.state_from_json(json.loads(json.dumps(value.to_json()))) == value
 
 
 @given(EVENTS)
-@settings(deadline=None)
 def test_an_event_is_one_line_and_comes_back_as_it_was_written(event: events.Event) -> None:
     line = events.event_to_line(event)
     assert line.count(b"\n") == 1
@@ -79,7 +78,6 @@ def test_an_event_is_one_line_and_comes_back_as_it_was_written(event: events.Eve
 
 
 @given(ANSWERS, st.text(), st.text())
-@settings(deadline=None)
 def test_an_answer_is_found_behind_whatever_a_login_shell_prints(
     answer: handshake.Answer, before: str, after: str
 ) -> None:
@@ -95,7 +93,6 @@ def test_no_answer_is_none_and_a_damaged_one_is_an_error() -> None:
 
 
 @given(JSON)
-@settings(deadline=None)
 def test_hostile_json_is_a_decode_error_or_a_value_never_anything_else(raw: object) -> None:
     for parse in (spec.spec_from_json, state.state_from_json):
         with pytest.raises((DecodeError, FormatError)):
@@ -106,7 +103,6 @@ def test_hostile_json_is_a_decode_error_or_a_value_never_anything_else(raw: obje
 
 
 @given(EVENTS, st.data())
-@settings(deadline=None)
 def test_an_event_with_one_value_replaced_is_refused_or_still_an_event(
     event: events.Event, data: st.DataObject
 ) -> None:
@@ -126,7 +122,6 @@ def test_a_torn_or_foreign_line_is_a_decode_error(line: bytes) -> None:
 
 
 @given(EVENTS, st.data())
-@settings(deadline=None)
 def test_a_line_that_is_cut_anywhere_is_refused(event: events.Event, data: st.DataObject) -> None:
     line = events.event_to_line(event)
     cut = data.draw(st.integers(0, len(line) - 2))

@@ -120,7 +120,7 @@ class RunnerHost:
 
     def journal(self, spec: Spec) -> list[Event]:
         with open(self.run_dir(spec) / "journal.jsonl", "rb") as file:
-            return [event_from_line(line) for line in file]
+            return [event_from_line(line) for line in file if line.endswith(b"\n")]  # the last may be under way
 
     def state(self, spec: Spec) -> State:
         return state_from_json(json.loads((self.run_dir(spec) / "state.json").read_text()))

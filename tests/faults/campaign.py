@@ -179,6 +179,7 @@ def campaign(
 
 def _at_home(host: LoopbackHost, home: Path) -> LoopbackHost:
     """Give a host a home folder that is not the person's, and the environment in which cargo is found there."""
-    home.mkdir(parents=True)
+    if host.home is None:
+        home.mkdir(parents=True)
     environment = {**session_environment(), **host.environment}
     return replace(host, home=host.home or home, environment=environment)

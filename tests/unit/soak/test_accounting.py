@@ -53,6 +53,11 @@ def test_attempts_without_any_journal_are_told() -> None:
     assert found(with_lines(story())) >= {"journal-there"}
 
 
+def test_a_runner_that_was_killed_at_once_may_have_written_nothing() -> None:
+    told = with_lines(replace(story(), seen=(), harms=(harm(KILLED, 5.1),)))
+    assert found(told) == set()
+
+
 def test_a_line_that_is_no_event_is_told() -> None:
     told = story()
     assert found(replace(told, journal=journal(*told.journal.lines, bad=("nonsense",)))) == {"journal-whole"}

@@ -135,11 +135,8 @@ class QueueFleet:
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisProcess]:
-    server = RedisProcess(tmp_path)
-    try:
-        yield server.start()
-    finally:
-        server.end()
+    with RedisProcess(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture
@@ -326,9 +323,8 @@ def test_no_process_shows_the_secret(fleet: QueueFleet) -> None:
 
 
 def test_a_queue_over_tls_is_trusted_by_its_certificate_only(tmp_path: Path, odd_path: Path) -> None:
-    server = RedisProcess(tmp_path, tls=True)
-    try:
-        fleet = QueueFleet(odd_path, server.start())
+    with RedisProcess(tmp_path, tls=True) as server:
+        fleet = QueueFleet(odd_path, server)
         try:
             fleet.launch("true", units=30, passes=1)
             fleet.wait_for_end()
@@ -340,5 +336,3 @@ def test_a_queue_over_tls_is_trusted_by_its_certificate_only(tmp_path: Path, odd
         finally:
             for host in fleet.hosts.values():
                 host.end_everything()
-    finally:
-        server.end()

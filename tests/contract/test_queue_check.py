@@ -15,12 +15,12 @@ from sltfleet.app.archive import runner_archive
 from sltfleet.core.queue_check import queue_check_script, read_queue_check
 from sltfleet.transport.local import LocalTransport
 from sltfleet.wire.queue_check import QueueAnswer, QueueReached, QueueRefused
-from tests.support.redis_server import RedisServer
+from tests.support.redis import RedisProcess
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as running:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
+    with RedisProcess(tmp_path_factory.mktemp("redis"), password="s3cr3t/@pw") as running:
         yield running
 
 
@@ -60,7 +60,7 @@ def impostor(reply: bytes | None) -> Iterator[int]:
         thread.join(10)
 
 
-def test_a_queue_that_can_be_used_says_who_it_is_and_how_far_away(server: RedisServer) -> None:
+def test_a_queue_that_can_be_used_says_who_it_is_and_how_far_away(server: RedisProcess) -> None:
     first, second = ask(server.url), ask(server.url)
     assert isinstance(first, QueueReached)
     assert isinstance(second, QueueReached)
@@ -69,14 +69,14 @@ def test_a_queue_that_can_be_used_says_who_it_is_and_how_far_away(server: RedisS
     assert 0 < first.round_trip_s < 5
 
 
-def test_a_wrong_password_is_not_called_anything_else(server: RedisServer) -> None:
+def test_a_wrong_password_is_not_called_anything_else(server: RedisProcess) -> None:
     for url in (server.url.replace("s3cr3t", "other"), f"redis://127.0.0.1:{server.port}"):
         answer = ask(url)
         assert isinstance(answer, QueueRefused)
         assert answer.problem == "password"
 
 
-def test_a_user_who_may_not_run_scripts_is_told_apart(server: RedisServer) -> None:
+def test_a_user_who_may_not_run_scripts_is_told_apart(server: RedisProcess) -> None:
     setting = "ACL SETUSER guest on >pw +ping +auth ~*"
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         connection.sendall(f"AUTH {server.password}\r\n{setting}\r\nQUIT\r\n".encode())
@@ -148,26 +148,15 @@ def test_an_old_python_is_an_answer_too(tmp_path: Path) -> None:
     assert answer.problem == "client"
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that signs itself, with its key in the same file."""
-    folder = tmp_path_factory.mktemp("tls")
-    made = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=queue"
-    words = f"{made} -addext subjectAltName=IP:127.0.0.1 -keyout key -out certificate".split()
-    subprocess.run(words, cwd=folder, capture_output=True, check=True)
-    both = folder / "both.pem"
-    both.write_bytes((folder / "certificate").read_bytes() + (folder / "key").read_bytes())
-    return both
-
-
-def test_tls_is_believed_only_with_a_certificate_of_a_known_authority(certificate: Path, tmp_path: Path) -> None:
-    with RedisServer(tmp_path, certificate=certificate) as server:
-        assert isinstance(ask(f"{server.url}?ssl_ca_certs={certificate}"), QueueReached)
+def test_tls_is_believed_only_with_a_certificate_of_a_known_authority(tmp_path: Path) -> None:
+    with RedisProcess(tmp_path, tls=True) as server:
+        url = server.url.split("?")[0]
+        assert isinstance(ask(server.url), QueueReached)
         answers = [
-            ask(server.url),  # signed by nobody that the host knows
-            ask(f"{server.url}?ssl_ca_certs={certificate}".replace("127.0.0.1", "localhost")),  # for another name
-            ask(f"{server.url}?ssl_ca_certs={tmp_path / 'nothing'}"),
-            ask(server.url.replace("rediss", "redis")),
+            ask(url),  # signed by nobody that the host knows
+            ask(server.url.replace("127.0.0.1", "localhost")),  # for another name
+            ask(f"{url}?ssl_ca_certs={tmp_path / 'nothing'}"),
+            ask(url.replace("rediss", "redis")),
         ]
     problems = [answer.problem for answer in answers if isinstance(answer, QueueRefused)]
     assert problems == ["tls", "tls", "tls", "not-redis"]

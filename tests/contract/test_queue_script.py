@@ -46,11 +46,8 @@ REQUESTS = st.fixed_dictionaries(
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
-    one = RedisProcess(tmp_path_factory.mktemp("redis"))
-    try:
-        yield one.start()
-    finally:
-        one.end()
+    with RedisProcess(tmp_path_factory.mktemp("redis")) as one:
+        yield one
 
 
 def key_of_new_run() -> str:
@@ -93,12 +90,11 @@ def test_what_was_lost_on_its_way_is_answered_again_and_done_once(server: RedisP
 
 
 def test_a_server_that_was_restarted_is_a_new_queue_whatever_it_kept(tmp_path: Path) -> None:
-    server = RedisProcess(tmp_path, options=("--appendonly", "yes", "--appendfsync", "always"))
     ask = {"member": "a/1", "lease_ms": LONG_MS, "digest": "d", "keep_s": 60, "epoch": "", "limit": 0, "want": 1}
     ask |= {"fresh": True, "newest": 0, "seen": 0, "low": 0, "settle": [], "back": [], "tell": False, "bye": False}
     opens = {"number": 1, "entries": [3, 1], "whole": True}
-    try:
-        real = RedisServer(server.start().url, "run", 10.0)
+    with RedisProcess(tmp_path, options=("appendonly yes", "appendfsync always")) as server:
+        real = RedisServer(server.url, "run", 10.0)
         real.call(json.dumps({**ask, "number": 1, "anew": "first", "opens": opens}))
         server.end()
         server.start()
@@ -106,8 +102,6 @@ def test_a_server_that_was_restarted_is_a_new_queue_whatever_it_kept(tmp_path: P
             assert one.exists("run")  # it kept everything
         again = {**ask, "number": 2, "anew": "second", "epoch": "first", "fresh": False, "newest": 1}
         answer = answer_from_text(real.call(json.dumps(again)), UNITS)
-    finally:
-        server.end()
     assert (answer.epoch, answer.gathering, answer.newest, answer.claims) == ("second", True, 1, ())
 
 

@@ -16,7 +16,7 @@ from sltfleet.runner.processes import is_alive
 from sltfleet.wire.events import AttemptFinished, Counted, RunResumed
 from sltfleet.wire.outcome import VERDICTS
 from tests.faults.campaign import Campaign, campaign
-from tests.support.redis_server import RedisServer
+from tests.support.redis import RedisProcess
 from tests.support.waiting import wait_for
 
 HOSTS = ("alpha", "beta", "gamma")
@@ -34,13 +34,13 @@ SLOW_S = 60.0
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path / "redis") as running:
+def server(tmp_path: Path) -> Iterator[RedisProcess]:
+    with RedisProcess(tmp_path / "redis", password=f"{SECRET}/@pw") as running:
         yield running
 
 
 @contextlib.contextmanager
-def fleet(folder: Path, server: RedisServer) -> Iterator[Campaign]:
+def fleet(folder: Path, server: RedisProcess) -> Iterator[Campaign]:
     """Three synced hosts; the queue's address is in the person's environment. No argv may ever have the secret."""
     seen: set[bytes] = set()
     done = threading.Event()
@@ -133,7 +133,7 @@ def assert_the_secret_is_nowhere(made: Campaign) -> None:
     assert {path.stat().st_mode & 0o777 for path in keepers} == {0o600}
 
 
-def test_in_each_complete_pass_every_unit_is_counted_exactly_once(odd_path: Path, server: RedisServer) -> None:
+def test_in_each_complete_pass_every_unit_is_counted_exactly_once(odd_path: Path, server: RedisProcess) -> None:
     with fleet(odd_path, server) as made:
         start(made, "--budget", "6s")
         wait_for(
@@ -154,7 +154,7 @@ def test_in_each_complete_pass_every_unit_is_counted_exactly_once(odd_path: Path
         assert_the_secret_is_nowhere(made)
 
 
-def test_when_a_host_dies_the_others_do_its_units(odd_path: Path, server: RedisServer) -> None:
+def test_when_a_host_dies_the_others_do_its_units(odd_path: Path, server: RedisProcess) -> None:
     with fleet(odd_path, server) as made:
         start(made, "--budget", "60s", "--passes", "1")
         wait_for(lambda: len(made.finished("beta")) >= 3, "a few attempts on beta", within_s=SLOW_S)
@@ -170,7 +170,7 @@ def test_when_a_host_dies_the_others_do_its_units(odd_path: Path, server: RedisS
         assert_every_attempt_is_accounted_for(made)
 
 
-def test_a_host_that_is_resumed_comes_back_into_the_queue(odd_path: Path, server: RedisServer) -> None:
+def test_a_host_that_is_resumed_comes_back_into_the_queue(odd_path: Path, server: RedisProcess) -> None:
     with fleet(odd_path, server) as made:
         start(made, "--budget", "60s")
         wait_for(lambda: len(made.finished("beta")) >= 3, "a few attempts on beta")
@@ -189,13 +189,13 @@ def test_a_host_that_is_resumed_comes_back_into_the_queue(odd_path: Path, server
         assert_the_secret_is_nowhere(made)
 
 
-def test_when_the_queue_dies_and_comes_back_the_run_goes_on(odd_path: Path, server: RedisServer) -> None:
+def test_when_the_queue_dies_and_comes_back_the_run_goes_on(odd_path: Path, server: RedisProcess) -> None:
     with fleet(odd_path, server) as made:
         start(made, "--budget", "60s")
         wait_for(
             lambda: all(len(made.finished(host)) >= 3 for host in HOSTS), "a few attempts on each host", within_s=SLOW_S
         )
-        server.kill()
+        server.end()
         before = {host: len(made.finished(host)) for host in HOSTS}
         wait_for(lambda: all("queue" in made.state(host).trouble for host in HOSTS), "the trouble", within_s=SLOW_S)
         told = made.person.types("status")
@@ -216,9 +216,9 @@ def test_when_the_queue_dies_and_comes_back_the_run_goes_on(odd_path: Path, serv
         assert_the_secret_is_nowhere(made)
 
 
-def test_a_run_whose_queue_is_out_of_reach_begins_with_shards(odd_path: Path, server: RedisServer) -> None:
+def test_a_run_whose_queue_is_out_of_reach_begins_with_shards(odd_path: Path, server: RedisProcess) -> None:
     with fleet(odd_path, server) as made:
-        server.kill()
+        server.end()
         typed = made.person.does("run", "--workers", "2", "--detach", "--budget", "4s")
         assert f"redis://127.0.0.1:{server.port}/0: connection refused" in typed.stderr
         assert "begins with its own share" in typed.stderr

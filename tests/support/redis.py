@@ -10,12 +10,13 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from types import TracebackType
 from urllib.parse import quote
 
 import pytest
 import redis as client
 
-PATIENCE_S = 15.0
+PATIENCE_S = 20.0
 
 #: With characters that a URL must escape: a secret must not show in either form.
 PASSWORD = "s3cret/pä ss@word"
@@ -37,42 +38,69 @@ def free_port() -> int:
 
 
 class RedisProcess:
-    """The server. `options` are written as in redis.conf, without the dashes."""
+    """The server, ended with the block. It can be ended and started anew on the same port, and knows nothing then.
 
-    def __init__(self, folder: Path, *, tls: bool = False, options: tuple[str, ...] = ()) -> None:
+    `options` are lines of redis.conf. With `tls` it speaks nothing else, and its address names the CA.
+    """
+
+    def __init__(
+        self, folder: Path, *, password: str = PASSWORD, tls: bool = False, options: tuple[str, ...] = ()
+    ) -> None:
         self._folder, self._tls, self._options = folder, tls, options
+        self.password = password
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
         if tls:
             make_certificates(folder)
 
     @property
     def url(self) -> str:
-        password = quote(PASSWORD, safe="")
+        password = quote(self.password, safe="")
         if self._tls:
             return f"rediss://:{password}@127.0.0.1:{self.port}/0?ssl_ca_certs={quote(str(self._folder / 'ca.pem'))}"
         return f"redis://:{password}@127.0.0.1:{self.port}/0"
 
     def start(self) -> RedisProcess:
-        ports = ["--port", str(self.port)]
+        """Start it and wait until it answers. Skips the test where there is no redis-server."""
+        ports = [f"port {self.port}"]
         if self._tls:
-            ports = ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
-            ports += ["--tls-cert-file", str(self._folder / "server.pem")]
-            ports += ["--tls-key-file", str(self._folder / "server.key")]
-            ports += ["--tls-ca-cert-file", str(self._folder / "ca.pem")]
-        command = [server_program(), *ports, "--bind", "127.0.0.1", "--requirepass", PASSWORD]
-        command += ["--save", "", "--appendonly", "no", "--dir", str(self._folder), *self._options]
+            ports = ["port 0", f"tls-port {self.port}", "tls-auth-clients no"]
+            files = {"cert": "server.pem", "key": "server.key", "ca-cert": "ca.pem"}
+            ports += [f'tls-{kind}-file "{self._folder / name}"' for kind, name in files.items()]
+        lines = ["bind 127.0.0.1", 'save ""', "appendonly no", f'requirepass "{self.password}"', *ports, *self._options]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [server_program(), "-"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self._folder,
+            start_new_session=True,
         )
+        assert self._process.stdin is not None
+        # By standard input: its own argv must not have the password either, tests look for it everywhere.
+        with self._process.stdin as settings:
+            settings.write("".join(f"{line}\n" for line in lines).encode())
         deadline = time.monotonic() + PATIENCE_S
         while True:
             with contextlib.suppress(client.RedisError), self.client() as one:
                 one.ping()
                 return self
-            assert self._process.poll() is None, f"{command[0]} ended at once"
-            assert time.monotonic() < deadline, f"{command[0]} does not answer"
+            assert self._process.poll() is None, "redis-server ended at once"
+            assert time.monotonic() < deadline, "redis-server does not answer"
             time.sleep(0.02)
+
+    def __enter__(self) -> RedisProcess:
+        try:
+            return self.start()
+        except BaseException:
+            self.end()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
 
     def client(self) -> client.Redis:
         return client.Redis.from_url(self.url, socket_timeout=PATIENCE_S, socket_connect_timeout=1.0)

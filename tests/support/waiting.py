@@ -12,10 +12,19 @@ PATIENCE_S = 30.0
 
 
 def wait_for(holds: Callable[[], object], what: str = "", within_s: float = PATIENCE_S) -> None:
-    """Return once the callable `holds` gives a true value; fail with `what` it was when it does not in time."""
+    """Return once the callable `holds` gives a true value; fail with `what` it was when it does not in time.
+
+    A file that is not there yet is one more thing to wait for: a run's folder appears before what is written into it.
+    """
     deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, f"waited {within_s:g} s in vain for {what or holds}"
+    while True:
+        missing = ""
+        try:
+            if holds():
+                return
+        except FileNotFoundError as err:
+            missing = f" (there is no {err.filename})"
+        assert time.monotonic() < deadline, f"waited {within_s:g} s in vain for {what or holds}{missing}"
         time.sleep(0.01)
 
 

@@ -14,10 +14,9 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sltfleet import __version__
 
@@ -37,9 +36,8 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@dataclass(frozen=True)
-class RunnerArchive:
-    """The zipapp: its file name, the SHA-256 of its bytes in hex, and the bytes."""
+class RunnerArchive(NamedTuple):
+    """The zipapp: its file name, the SHA-256 of its bytes in hex, and the bytes; what the scripts of core take."""
 
     name: str
     sha256: str

@@ -146,7 +146,7 @@ def _ask(
     on_answer: Callable[[ReproAnswer], None],
 ) -> None:
     """Have the host do what the request says. Raises RunError and HostError where it does not come to an answer."""
-    archive, run_id = runner_archive(), plan.attempt.run_id
+    run_id = plan.attempt.run_id
     answers: list[ReproAnswer] = []
 
     def take(line: str) -> None:
@@ -159,7 +159,7 @@ def _ask(
 
     suite = fleet.loaded.config.suites.get(plan.attempt.suite)
     unit_s = suite.timeout.max + suite.kill_after if suite else UNKNOWN_TIMEOUT_S
-    script = repro_script(plan.host.paths, run_id, (archive.name, archive.sha256, archive.data), request)
+    script = repro_script(plan.host.paths, run_id, runner_archive(), request)
     result = plan.host.transport.run(script, timeout_s=START_S + request.times * (unit_s + SPARE_S), on_line=take)
     refused = next((answer for answer in answers if isinstance(answer, NotReproduced)), None)
     error = None

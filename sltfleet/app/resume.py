@@ -48,7 +48,7 @@ def resume(fleet: Fleet, run_id: str | None, listener: Listener) -> ResumedRun:
     archive = runner_archive(queue=queue)
 
     def work(host: Host) -> tuple[HostResume, str]:
-        script = resume_script(host.paths, run_id, (archive.name, archive.sha256, archive.data))
+        script = resume_script(host.paths, run_id, archive)
         result = host.transport.run(for_queue(script) if queue else script, timeout_s=RESUME_TIMEOUT_S)
         answer = read_resume(run_id, result.exit_code, result.stdout, result.stderr)
         return answer, _summary(answer)

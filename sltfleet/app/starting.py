@@ -97,7 +97,7 @@ def launch(
 
     `replace`: end a run that is active there. `queue`: the runner is to be able to use one.
     """
-    script = launch_script(host.paths, spec.run_id, _archive(queue), _spec_text(spec), _share_text(share))
+    script = launch_script(host.paths, spec.run_id, runner_archive(queue=queue), _spec_text(spec), _share_text(share))
 
     def attempt() -> Launched:
         return _ask(host, script, read_launch, queue)
@@ -107,7 +107,7 @@ def launch(
 
 
 def _prepare(host: Host, spec: Spec, *, replace: bool, queue: bool) -> tuple[Prepared, str]:
-    script = prepare_script(host.paths, spec.run_id, _archive(queue), _spec_text(spec))
+    script = prepare_script(host.paths, spec.run_id, runner_archive(queue=queue), _spec_text(spec))
 
     def attempt() -> Prepared:
         return _ask(host, script, read_prepare, queue)
@@ -119,7 +119,7 @@ def _prepare(host: Host, spec: Spec, *, replace: bool, queue: bool) -> tuple[Pre
 def _launch_prepared(
     host: Host, spec: Spec, share: Share | None, *, replace: bool, queue: bool
 ) -> tuple[Launched, str]:
-    script = launch_prepared_script(host.paths, spec.run_id, _archive(queue), _share_text(share))
+    script = launch_prepared_script(host.paths, spec.run_id, runner_archive(queue=queue), _share_text(share))
 
     def attempt() -> Launched:
         return _ask(host, script, read_launch, queue)
@@ -154,11 +154,6 @@ def _replacing(host: Host, attempt: Callable[[], T], again: Callable[[], T]) -> 
 def _ask(host: Host, script: Script, read: Callable[[int, str, str], T], queue: bool) -> T:
     result = host.transport.run(for_queue(script) if queue else script, timeout_s=LAUNCH_TIMEOUT_S)
     return read(result.exit_code, result.stdout, result.stderr)
-
-
-def _archive(queue: bool) -> tuple[str, str, bytes]:
-    archive = runner_archive(queue=queue)
-    return archive.name, archive.sha256, archive.data
 
 
 def _spec_text(spec: Spec) -> bytes:

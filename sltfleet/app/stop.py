@@ -20,8 +20,7 @@ def stop(fleet: Fleet, run_id: str | None, listener: Listener) -> HostResults[St
 
 def stop_host(host: Host, run_id: str | None, timeout_s: float) -> Stopped | None:
     """Stop one host's run and return the runner's answer. Raises HostError and RunError."""
-    archive = runner_archive()
-    script = stop_script(host.paths, run_id, (archive.name, archive.sha256, archive.data), timeout_s)
+    script = stop_script(host.paths, run_id, runner_archive(), timeout_s)
     result = host.transport.run(script, timeout_s=timeout_s + 30.0)
     return read_stop(result.exit_code, result.stdout, result.stderr)
 

@@ -209,7 +209,7 @@ def test_the_attempt_ends_when_the_controller_goes_away(host: RunnerHost) -> Non
     archive = runner_archive()
     paths = HostPaths(str(host.root.parent), host.root.name)
     request = request_for(spec, event)
-    script = repro_script(paths, spec.run_id, (archive.name, archive.sha256, archive.data), request)
+    script = repro_script(paths, spec.run_id, archive, request)
     with pytest.raises(CommandTimeout):
         LocalTransport("here").run(script, timeout_s=2.0)
     assert host.log.exists()

@@ -316,7 +316,7 @@ def test_what_was_prepared_and_never_launched_is_no_run_and_can_be_cleaned(real_
     spec = make_spec(RUN_ID, host, suite_with(), built, RunOptions(), 7)
     archive = runner_archive()
     text = json.dumps(spec.to_json()).encode()
-    script = prepare_script(host.paths, RUN_ID, (archive.name, archive.sha256, archive.data), text)
+    script = prepare_script(host.paths, RUN_ID, archive, text)
     result = host.transport.run(script, timeout_s=60.0)
     assert read_prepare(result.exit_code, result.stdout, result.stderr).units == 40
     assert Path(host.paths.run(RUN_ID), "tree").is_dir()

@@ -43,6 +43,7 @@ from sltfleet.runner.messages import (
 )
 from sltfleet.runner.orphans import Orphans
 from sltfleet.runner.outputs import GrowingOutput, Outputs
+from sltfleet.runner.pace import next_due_s
 from sltfleet.runner.paths import RunPaths
 from sltfleet.runner.phases import Over
 from sltfleet.runner.queue_link import WAKE_SIGNAL
@@ -61,6 +62,7 @@ from sltfleet.wire.template import TemplateError
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SIGNALS = (signal.SIGCHLD, *STOP_SIGNALS, WAKE_SIGNAL)
 
+#: What follows is due at whole multiples of these, so that one wake-up serves all of it.
 SAMPLE_EVERY_S = 1.0
 STATE_EVERY_S = 1.0
 
@@ -68,7 +70,7 @@ STATE_EVERY_S = 1.0
 MEMORY_EVERY_S = 0.25
 
 #: How often the outputs' sizes are looked at: as a rule, and while one grows fast.
-WATCH_EVERY_S = 0.2
+WATCH_EVERY_S = 0.25
 WATCH_FAST_S = 0.02
 
 #: So many more children than there are attempts are reaped in one turn: orphans.
@@ -132,7 +134,7 @@ class Loop:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         begin_s = self._past.elapsed_s if self._past else 0.0
         self._zero = time.monotonic() - begin_s
-        self._next_sample, self._next_state = begin_s + SAMPLE_EVERY_S, begin_s
+        self._next_sample, self._next_state = next_due_s(begin_s, SAMPLE_EVERY_S), begin_s
         if self._past is None:
             self._reporter.started(cores, memory_bytes, notes, members)
         else:
@@ -192,7 +194,7 @@ class Loop:
         if now >= self._next_memory:
             self._check_memory(now)
         if now >= self._next_sample and not isinstance(self._dispatcher.phase, Over):
-            self._next_sample = now + SAMPLE_EVERY_S
+            self._next_sample = next_due_s(now, SAMPLE_EVERY_S)
             self._oom_kills.forget()
             sample = self._sampler.take()
             if sample is not None:
@@ -216,12 +218,12 @@ class Loop:
             fastest, problems = self._outputs.watch()
             self._reporter.troubles["watch"] = problems[0] if problems else ""
             fast = fastest > self._spec.limits.output_bytes // 4
-            self._next_watch = now + (WATCH_FAST_S if fast else WATCH_EVERY_S)
+            self._next_watch = now + WATCH_FAST_S if fast else next_due_s(now, WATCH_EVERY_S)
         self._reporter.flush()
         if now >= self._next_state:
             stuck = ", ".join(map(str, sorted(self._stuck)))
             self._reporter.troubles["stuck"] = f"SIGKILL does not end: {stuck} (stuck in the kernel)" if stuck else ""
-            self._next_state = now + STATE_EVERY_S
+            self._next_state = next_due_s(now, STATE_EVERY_S)
             self._reporter.write_state(now)
 
     def _say_goodbye(self, now: float) -> None:
@@ -230,7 +232,7 @@ class Loop:
             self._reporter.record(event)
 
     def _check_memory(self, now: float) -> None:
-        self._next_memory = now + MEMORY_EVERY_S
+        self._next_memory = next_due_s(now, MEMORY_EVERY_S)
         for pid in self._running.keys() - self._expendable:
             linux.raise_oom_score(pid)
         self._expendable = set(self._running)

@@ -1,4 +1,4 @@
-"""How often something happens per second: a mean in which what is long past counts for nothing. Pure."""
+"""How often something happens: a mean in which what is long past counts for nothing, and when it is due next. Pure."""
 
 from __future__ import annotations
 
@@ -22,3 +22,11 @@ class Pace:
     def per_second(self, now: float) -> float:
         """Return how often per second it happens at the moment."""
         return self._pace * math.exp((self._at_s - now) / PACE_S)
+
+
+def next_due_s(now: float, every_s: float) -> float:
+    """Return the first whole multiple of `every_s` after `now`.
+
+    What is due every second and what is due every quarter of one then need one wake-up, not two.
+    """
+    return (now // every_s + 1.0) * every_s

@@ -13,7 +13,7 @@ import signal
 import time
 from typing import Dict, Set
 
-from sltfleet.runner.processes import children, mark_of, read_stat
+from sltfleet.runner.processes import Children, mark_of, read_stat
 
 
 class Orphans:
@@ -21,6 +21,7 @@ class Orphans:
 
     def __init__(self, run_dir: str) -> None:
         self._run_dir = run_dir
+        self._children = Children()
         #: The running attempts: the main process' pid (and process group) -> the attempt's number and start ticks.
         self._attempts: Dict[int, int] = {}
         self._start_ticks: Dict[int, int] = {}
@@ -55,8 +56,10 @@ class Orphans:
 
     def end_strays(self) -> int:
         """SIGKILL every adopted process that belongs to no running attempt. Returns how many there were."""
+        if self._children.count() == len(self._attempts) + len(self._killed):
+            return 0  # those are children until they are reaped, so there is no other
         found = 0
-        for pid in children():
+        for pid in self._children.pids():
             if pid in self._attempts or pid in self._killed or self._belongs(pid):
                 continue
             found += 1
@@ -69,7 +72,7 @@ class Orphans:
         """SIGKILL every child, and theirs, which become ours then: the run is over. Gives up after `limit_s`."""
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
-            left = children()
+            left = self._children.pids()
             if not left:
                 return
             for pid in left:

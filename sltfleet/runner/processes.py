@@ -19,6 +19,10 @@ MARK = "SLTFLEET_ATTEMPT"
 FOLDER_MARK = "SLTFLEET_RUN_DIR"
 
 
+#: The kernel's lists come in pieces of at most so much.
+_PAGE_BYTES = 4096
+
+
 @dataclass(frozen=True)
 class ProcessStat:
     """What /proc/PID/stat says, see proc_pid_stat(5)."""
@@ -168,12 +172,37 @@ def marked_runs() -> Set[str]:
     return {mark.run_dir for mark in marks if mark is not None}
 
 
-def children() -> List[int]:
-    """Return the children of this (single-threaded) process, zombies and adopted orphans included."""
-    own = os.getpid()
-    try:
-        with open(f"/proc/self/task/{own}/children", encoding="ascii") as file:
-            return [int(word) for word in file.read().split()]
-    except OSError:  # a kernel without CONFIG_PROC_CHILDREN
+class Children:
+    """The children of this (single-threaded) process, zombies and adopted orphans included.
+
+    The kernel's list stays open: it is asked after every attempt.
+    """
+
+    def __init__(self) -> None:
+        self._own = os.getpid()
+        try:
+            self._fd = os.open(f"/proc/self/task/{self._own}/children", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # a kernel without CONFIG_PROC_CHILDREN
+            self._fd = -1
+
+    def count(self) -> int:
+        """Return how many there are."""
+        return len(self.pids()) if self._fd < 0 else self._read().count(b" ")
+
+    def pids(self) -> List[int]:
+        """Return their numbers."""
+        if self._fd >= 0:
+            return [int(word) for word in self._read().split()]
         stats = (read_stat(pid) for pid in all_pids())
-        return [stat.pid for stat in stats if stat is not None and stat.parent == own]
+        return [stat.pid for stat in stats if stat is not None and stat.parent == self._own]
+
+    def _read(self) -> bytes:
+        """The kernel's text: each number with a space behind it, see proc_tid_children(5)."""
+        parts: List[bytes] = []
+        size = 0
+        while True:
+            part = os.pread(self._fd, _PAGE_BYTES, size)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+            size += len(part)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sltfleet.demo.loopback import LoopbackHost
-from sltfleet.runner.processes import children, read_stat
+from sltfleet.runner.processes import Children, read_stat
 from sltfleet.wire.events import AttemptFinished
 from tests.faults.campaign import Campaign, campaign
 from tests.support.waiting import pid_is_alive, wait_for
@@ -65,11 +65,12 @@ def test_a_daemon_that_left_its_group_and_closed_everything_is_ended_after_its_a
 def no_reaper() -> Iterator[None]:
     """Makes this process the one that orphans come to, and it does not reap them until the test is over."""
     libc = ctypes.CDLL(None)
-    before = set(children())
+    children = Children()
+    before = set(children.pids())
     assert libc.prctl(36, 1, 0, 0, 0) == 0
     yield
     assert libc.prctl(36, 0, 0, 0, 0) == 0
-    for pid in set(children()) - before:
+    for pid in set(children.pids()) - before:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
 

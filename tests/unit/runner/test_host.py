@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from sltfleet.runner import sampler
 from sltfleet.runner.processes import (
+    Children,
     Mark,
     ProcessStat,
     belonging,
-    children,
     is_alive,
     own_identity,
     parse_mark,
@@ -109,8 +109,11 @@ def test_a_zombie_is_not_alive() -> None:
     stat = read_stat(child.pid)
     assert stat is not None
     assert not stat.alive
-    assert child.pid in children()
+    children = Children()
+    assert child.pid in children.pids()
+    assert children.count() == len(children.pids())
     child.wait()
+    assert child.pid not in children.pids()
     assert read_stat(child.pid) is None
 
 

@@ -11,6 +11,7 @@ import contextlib
 import math
 import os
 import signal
+from functools import lru_cache
 from typing import Dict, List, Mapping, Sequence, Tuple
 
 from sltfleet.runner.libtest import run_arguments
@@ -53,12 +54,14 @@ def binary_environment(base: Mapping[str, str], built: str, folder: str) -> Dict
     """Return `base` with what cargo sets for the executable that it built as `built` and that runs in `folder`."""
     environment = dict(base)
     if built:
-        libraries = list(library_folders(built))
-        if base.get("LD_LIBRARY_PATH"):
-            libraries.append(base["LD_LIBRARY_PATH"])
-        environment["LD_LIBRARY_PATH"] = ":".join(libraries)
+        environment["LD_LIBRARY_PATH"] = _library_path(built, base.get("LD_LIBRARY_PATH", ""))
         environment["CARGO_MANIFEST_DIR"] = folder
     return environment
+
+
+@lru_cache(maxsize=None)  # once for every executable of the run, not for every attempt
+def _library_path(built: str, inherited: str) -> str:
+    return ":".join(filter(None, (*library_folders(built), inherited)))
 
 
 def attempt_environment(
@@ -93,18 +96,25 @@ class Spawner:
         self._spec = spec
         self._paths = paths
         self._base = base
+        #: Names that are the same for every attempt: made once each.
+        self._binaries: Dict[str, str] = {}
+        self._folders: Dict[Tuple[int, str], str] = {}
         self._ignored = [number for number in signal.valid_signals() if signal.getsignal(number) == signal.SIG_IGN]
 
     def binary(self, unit: Unit) -> str:
         """Return the run's copy of a unit's executable, "" where it has none."""
         built = built_path(self._spec, unit)
-        return self._paths.binary(built) if built else ""
+        if built not in self._binaries:
+            self._binaries[built] = self._paths.binary(built) if built else ""
+        return self._binaries[built]
 
     def folder(self, worker: int, unit: Unit) -> str:
         """Return the working directory of a worker's attempts of a unit."""
-        root = self._paths.view(worker) if self._spec.workdir == PER_WORKER else self._paths.tree
         package_dir = unit.binary.package_dir if unit.binary else self._spec.package_dir
-        return os.path.normpath(os.path.join(root, package_dir))
+        if (worker, package_dir) not in self._folders:
+            root = self._paths.view(worker) if self._spec.workdir == PER_WORKER else self._paths.tree
+            self._folders[worker, package_dir] = os.path.normpath(os.path.join(root, package_dir))
+        return self._folders[worker, package_dir]
 
     def command(
         self, attempt: Attempt, units: Sequence[Unit], values: Mapping[str, str]

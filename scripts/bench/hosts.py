@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import select
 import signal
@@ -23,6 +22,7 @@ from sltfleet.app.archive import runner_archive
 from sltfleet.core.timeline import timeline_of
 from sltfleet.core.utilization import Utilization, utilization
 from sltfleet.runner.processes import marked
+from sltfleet.wire.codec import to_text
 from sltfleet.wire.events import Event, event_from_line
 from sltfleet.wire.handshake import Launched, answer_from_output
 from sltfleet.wire.share import Share
@@ -91,9 +91,9 @@ class BenchHost:
         run_dir = self.root / "runs" / f"run-{self._runs}"
         run_dir.mkdir(parents=True)
         spec = self._spec(work, seed, run_dir.name)
-        (run_dir / "spec.json").write_text(json.dumps(spec.to_json()))
+        (run_dir / "spec.json").write_text(to_text(spec))
         if work.share is not None:
-            (run_dir / "share.json").write_text(json.dumps(work.share.to_json()))
+            (run_dir / "share.json").write_text(to_text(work.share))
         return run_dir
 
     def launch(self, run_dir: Path, budget_s: float, meanwhile: Callable[[int], None] | None = None) -> Finished:

@@ -5,7 +5,6 @@ units of the first pass.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -24,6 +23,7 @@ from sltfleet.core.launching import (
 )
 from sltfleet.core.sharing import share_out
 from sltfleet.core.shell import Script
+from sltfleet.wire.codec import to_text
 from sltfleet.wire.handshake import Launched, Prepared
 from sltfleet.wire.share import QueueAccess, Share
 from sltfleet.wire.spec import Spec
@@ -157,8 +157,8 @@ def _ask(host: Host, script: Script, read: Callable[[int, str, str], T], queue: 
 
 
 def _spec_text(spec: Spec) -> bytes:
-    return json.dumps(spec.to_json()).encode()
+    return to_text(spec).encode()
 
 
 def _share_text(share: Share | None) -> bytes | None:
-    return None if share is None else json.dumps(share.to_json()).encode()
+    return None if share is None else to_text(share).encode()

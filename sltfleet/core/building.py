@@ -16,7 +16,7 @@ from sltfleet.core.cargo import Artifact, CargoBuild, cargo_arguments
 from sltfleet.core.paths import SYNC_RECORD_NAME, HostPaths
 from sltfleet.core.shell import ROOT_PRELUDE, Script
 from sltfleet.core.syncing import NEVER_CODE, WHOLE_SYNC_CHECK, SyncRecord, record_from_json
-from sltfleet.wire.codec import DecodeError, decode, encode
+from sltfleet.wire.codec import DecodeError, decode, to_text
 from sltfleet.wire.spec import LibtestBinary
 
 #: Exit codes of the scripts; those of WHOLE_SYNC_CHECK come besides. cargo's own comes in a line of its own.
@@ -35,7 +35,7 @@ cd -P "$root/$1" 2>/dev/null || exit {NEVER_CODE}
 shift
 {WHOLE_SYNC_CHECK}
 here=$(pwd -P)
-content=$(sed -n 's/.*"content_id": "\\([0-9a-f]*\\)".*/\\1/p' {SYNC_RECORD_NAME})
+content=$(sed -n 's/.*"content_id": *"\\([0-9a-f]*\\)".*/\\1/p' {SYNC_RECORD_NAME})
 """
 )
 
@@ -104,7 +104,7 @@ fingerprint=$(
   }} 2>/dev/null | sha256sum | cut -c 1-64
 )
 record=$here/builds/$name
-if [ "$force" = 0 ] && grep -q -F "\\"fingerprint\\": \\"$fingerprint\\"" "$record.json" 2>/dev/null &&
+if [ "$force" = 0 ] && grep -q -F "\\"fingerprint\\":\\"$fingerprint\\"" "$record.json" 2>/dev/null &&
     {{ [ -f "$record.sha256" ] && [ ! -s "$record.sha256" ] ||
       sha256sum --check --status "$record.sha256" 2>/dev/null; }} &&
     [ -z "$(find "$here/repo" -newer "$record.json" -print -quit 2>&1)" ]; then
@@ -207,7 +207,7 @@ def build_script(
 
 def seal_script(paths: HostPaths, record: BuildRecord, content_id: str) -> Script:
     """Return the script that remembers a build, unless `content_id` is no longer the repo's, and prints the digests."""
-    text = json.dumps(encode(record), ensure_ascii=True, allow_nan=False).encode("ascii") + b"\n"
+    text = to_text(record).encode("ascii") + b"\n"
     binaries = (artifact.executable for artifact in record.artifacts)
     args = (paths.root, paths.project, record.suite, content_id, *binaries)
     return Script(_SEAL_BODY, args, files=(("record", text),))

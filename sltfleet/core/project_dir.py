@@ -88,7 +88,7 @@ if [ -e "$dir/$incomplete" ]; then printf 'incomplete 1\\n'; fi
 foreign=
 if [ -f "$dir/$record" ]; then
   printf 'record '; head -c 65536 "$dir/$record" | tr '\\n' ' '; printf '\\n'
-  owner=$(sed -n 's/.*"origin": "\\([0-9a-f]*\\)".*/\\1/p' "$dir/$record")
+  owner=$(sed -n 's/.*"origin": *"\\([0-9a-f]*\\)".*/\\1/p' "$dir/$record")
   if [ -n "$origin" ] && [ -n "$owner" ] && [ "$owner" != "$origin" ]; then foreign=1; printf 'foreign 1\\n'; fi
 fi
 if command -v rsync >/dev/null 2>&1; then

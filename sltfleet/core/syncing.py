@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sltfleet.core.errors import SyncError
 from sltfleet.core.paths import SYNC_INCOMPLETE_NAME, SYNC_RECORD_NAME, HostPaths
 from sltfleet.core.shell import ROOT_PRELUDE, Script
-from sltfleet.wire.codec import decode, encode
+from sltfleet.wire.codec import decode, to_text
 
 #: Exit codes of WHOLE_SYNC_CHECK.
 INCOMPLETE_CODE = 81
@@ -84,7 +84,7 @@ def incomplete_note(started_wall_s: float, commit: str, dirty_digest: str) -> by
 
 def record_to_json(record: SyncRecord) -> bytes:
     """Return the content of sync.json."""
-    return json.dumps(encode(record), ensure_ascii=True, allow_nan=False).encode("ascii") + b"\n"
+    return to_text(record).encode("ascii") + b"\n"
 
 
 def record_from_json(text: str) -> SyncRecord | None:

@@ -21,7 +21,7 @@ from sltfleet.runner.specfile import SpecError, read_spec
 from sltfleet.runner.tree import WrongBinaryError, copy_binary, snapshot
 from sltfleet.runner.units import resolve_units
 from sltfleet.runner.views import make_targets, make_view
-from sltfleet.wire.codec import DecodeError, decode, encode
+from sltfleet.wire.codec import DecodeError, decode, to_text
 from sltfleet.wire.globs import GlobError
 from sltfleet.wire.handshake import Prepared, Refused
 from sltfleet.wire.spec import Spec
@@ -82,7 +82,7 @@ def make_ready(spec: Spec, paths: RunPaths) -> Union[Prepared, Refused]:
             make_targets(paths.tree, *spec.package_dirs)
         units = [unit.id for unit in resolved.units]
         prepared = Prepared(spec.run_id, spec.workers, len(units), units_digest(units))
-        write_file(paths.prepared, json.dumps(encode(prepared)).encode("ascii"))
+        write_file(paths.prepared, to_text(prepared).encode("ascii"))
     except ListingError as error:
         return Refused("no-units", str(error), error.fix)
     except GlobError as error:

@@ -7,7 +7,6 @@ whatever could not be written is tried again.
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import time
 from typing import Dict, Optional, Tuple
@@ -19,6 +18,7 @@ from sltfleet.runner.paths import RunPaths
 from sltfleet.runner.replay import Past
 from sltfleet.runner.snapshot import join_troubles, make_state
 from sltfleet.wire import events as wire
+from sltfleet.wire.codec import to_text
 from sltfleet.wire.spec import Spec
 from sltfleet.wire.state import Identity
 
@@ -111,7 +111,7 @@ class Reporter:
             now,
             error,
         )
-        return json.dumps(state.to_json(), separators=(",", ":")).encode("ascii") + b"\n"
+        return to_text(state).encode("ascii") + b"\n"
 
     def _run_started(self, cores: float, memory_bytes: int, members: int) -> wire.RunStarted:
         spec = self._spec

@@ -11,14 +11,12 @@ unions of dataclasses that carry a class variable `kind`, told apart by the JSON
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from functools import lru_cache
 from typing import Any, Dict, Mapping, Optional, Tuple, Type, TypeVar, Union, get_type_hints
 
 T = TypeVar("T")
-
-#: Types whose values are JSON values as they are.
-_PLAIN = frozenset((str, int, float, bool, type(None)))
 
 #: Deeper nesting than any wire type has: a hostile document must not exhaust the stack.
 MAX_DEPTH = 32
@@ -36,24 +34,9 @@ class DecodeError(ValueError):
         self.problem = problem
 
 
-def encode(value: Any) -> Any:
-    """Return the JSON value (dicts, lists, str, int, float, bool, None) of a wire dataclass or a container of them."""
-    cls: Any = type(value)
-    if cls in _PLAIN:  # most values: the journal is written while workers wait for the runner
-        return value
-    shape = _shape(cls)
-    if shape is not None:
-        kind, containers = shape
-        out: Dict[str, Any] = {} if kind is None else {"kind": kind}
-        out.update(vars(value))
-        for name in containers:
-            out[name] = encode(out[name])
-        return out
-    if isinstance(value, (list, tuple)):
-        return [encode(item) for item in value]
-    if isinstance(value, dict):
-        return {key: encode(item) for key, item in value.items()}
-    return value
+def to_text(value: Any) -> str:
+    """Return the JSON text of a wire dataclass, one line of ASCII. Raises ValueError for what is no JSON number."""
+    return _to_text(value)
 
 
 def decode(cls: Type[T], raw: object, where: str = "") -> T:
@@ -75,20 +58,26 @@ def decode_kind(classes: Tuple[Type[Any], ...], raw: object, where: str = "") ->
     raise DecodeError(_join(where, "kind"), f"{kind!r} is none of {known}")
 
 
+def _record(value: Any) -> Dict[str, Any]:
+    """The fields of a dataclass as a dict, which must not be changed. Its values are what they are: json asks again."""
+    cls: Any = type(value)
+    kind = _kind(cls)
+    return vars(value) if kind is None else {"kind": kind, **vars(value)}
+
+
 @lru_cache(maxsize=None)
-def _shape(cls: Any) -> Optional[Tuple[Optional[str], Tuple[str, ...]]]:
-    """The `kind` of a dataclass and the fields that are no JSON value as they are, None for any other type."""
+def _kind(cls: Any) -> Optional[str]:
+    """What tells a dataclass from the others of its union, if it is in one. Raises TypeError for any other type."""
     if not dataclasses.is_dataclass(cls):
-        return None
-    names = [field.name for field in dataclasses.fields(cls)]
-    kind, hints = getattr(cls, "kind", None), get_type_hints(cls)
-    containers = tuple(name for name in names if not _is_plain(hints[name]))
-    return kind if isinstance(kind, str) else None, containers
+        raise TypeError(f"{cls.__name__} is nothing that the wire carries")
+    kind = getattr(cls, "kind", None)
+    return kind if isinstance(kind, str) else None
 
 
-def _is_plain(hint: Any) -> bool:
-    """Whether all values of an annotation are JSON values as they are."""
-    return hint in _PLAIN or (getattr(hint, "__origin__", None) is Union and all(map(_is_plain, hint.__args__)))
+#: Made once, and it goes through the containers itself: the journal is written while workers wait for the runner.
+_to_text = json.JSONEncoder(
+    ensure_ascii=True, check_circular=False, allow_nan=False, separators=(",", ":"), default=_record
+).encode
 
 
 @lru_cache(maxsize=None)

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import ClassVar, Optional, Tuple, Union
 
-from sltfleet.wire.codec import DecodeError, decode_kind, encode
+from sltfleet.wire.codec import DecodeError, decode_kind, to_text
 from sltfleet.wire.format import FORMAT_VERSION, check_format
 from sltfleet.wire.state import Identity
 
@@ -257,13 +257,9 @@ EVENT_CLASSES = (
 )
 
 
-#: Made once: `json.dumps` with arguments makes a new one for every line.
-_to_text = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
-
-
 def event_to_line(event: Event) -> bytes:
     """Return the journal line of an event, newline included."""
-    return _to_text(encode(event)).encode("ascii") + b"\n"
+    return to_text(event).encode("ascii") + b"\n"
 
 
 def event_from_line(line: bytes) -> Event:

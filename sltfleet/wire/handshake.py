@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import ClassVar, Optional, Tuple, Union
 
-from sltfleet.wire.codec import DecodeError, decode_kind, encode
+from sltfleet.wire.codec import DecodeError, decode_kind, to_text
 from sltfleet.wire.state import Identity
 
 MARKER = "@sltfleet-handshake@ "
@@ -85,7 +85,7 @@ _ANSWERS = (Prepared, Launched, Refused, Stopped)
 
 def answer_to_line(answer: Answer) -> str:
     """Return the line, newline included."""
-    return MARKER + json.dumps(encode(answer), ensure_ascii=True) + "\n"
+    return MARKER + to_text(answer) + "\n"
 
 
 def answer_from_output(output: str) -> Optional[Answer]:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import ClassVar, Optional, Union
 
-from sltfleet.wire.codec import DecodeError, decode_kind, encode
+from sltfleet.wire.codec import DecodeError, decode_kind, to_text
 from sltfleet.wire.handshake import MARKER
 
 
@@ -42,7 +42,7 @@ _ANSWERS = (QueueReached, QueueRefused)
 
 def queue_answer_to_line(answer: QueueAnswer) -> str:
     """Return the line, newline included."""
-    return MARKER + json.dumps(encode(answer), ensure_ascii=True) + "\n"
+    return MARKER + to_text(answer) + "\n"
 
 
 def queue_answer_from_output(output: str) -> Optional[QueueAnswer]:

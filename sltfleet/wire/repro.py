@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import ClassVar, Dict, Optional, Tuple, Union
 
-from sltfleet.wire.codec import DecodeError, decode, decode_kind, encode
+from sltfleet.wire.codec import DecodeError, decode, decode_kind, to_text
 from sltfleet.wire.format import FORMAT_VERSION, check_format
 
 
@@ -76,7 +76,7 @@ _ANSWERS = (Reproduced, Described, NotReproduced)
 
 def request_to_text(request: ReproRequest) -> str:
     """Return the request as one word of a command line."""
-    return json.dumps(encode(request), ensure_ascii=True, separators=(",", ":"))
+    return to_text(request)
 
 
 def request_from_text(text: str) -> ReproRequest:
@@ -91,7 +91,7 @@ def request_from_text(text: str) -> ReproRequest:
 
 def repro_line(mark: str, answer: ReproAnswer) -> str:
     """Return the line of an answer, newline included."""
-    return f"{mark} {json.dumps(encode(answer), ensure_ascii=True)}\n"
+    return f"{mark} {to_text(answer)}\n"
 
 
 def answer_of_line(mark: str, line: str) -> Optional[ReproAnswer]:

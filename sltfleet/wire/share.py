@@ -7,9 +7,9 @@ secret: it is readable by nobody else (0600), and never fetched.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, Optional, Tuple
+from typing import Optional, Tuple
 
-from sltfleet.wire.codec import decode, encode
+from sltfleet.wire.codec import decode
 from sltfleet.wire.format import FORMAT_VERSION, check_format
 
 
@@ -39,12 +39,6 @@ class Share:
     members: Tuple[Member, ...]
     queue: Optional[QueueAccess] = None
     format: int = FORMAT_VERSION
-
-    def to_json(self) -> Dict[str, object]:
-        """Return the JSON value of this share."""
-        value = encode(self)
-        assert isinstance(value, dict)
-        return value
 
 
 def share_from_json(raw: object) -> Share:

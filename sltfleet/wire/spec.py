@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Dict, Optional, Tuple, Union
 
-from sltfleet.wire.codec import decode, encode
+from sltfleet.wire.codec import decode
 from sltfleet.wire.format import FORMAT_VERSION, check_format
 
 
@@ -239,12 +239,6 @@ class Spec:
         if isinstance(self.units, LibtestUnits):
             return tuple((binary.path, binary.digest) for binary in self.units.binaries)
         return ((self.binary, self.build_digest),) if self.binary else ()
-
-    def to_json(self) -> Dict[str, object]:
-        """Return the JSON value of this spec."""
-        value = encode(self)
-        assert isinstance(value, dict)
-        return value
 
 
 def spec_from_json(raw: object) -> Spec:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Dict, Optional, Tuple
 
-from sltfleet.wire.codec import decode, encode
+from sltfleet.wire.codec import decode
 from sltfleet.wire.format import FORMAT_VERSION, check_format
 
 RUNNING = "running"
@@ -104,12 +104,6 @@ class State:
         """Busy worker-seconds / (workers x elapsed), 0 to 1. The elapsed time is capped by the budget."""
         span_s = self.workers * min(self.elapsed_s, self.budget_s)
         return min(1.0, self.busy_s / span_s) if span_s > 0 else 0.0
-
-    def to_json(self) -> Dict[str, object]:
-        """Return the JSON value of this state."""
-        value = encode(self)
-        assert isinstance(value, dict)
-        return value
 
 
 def state_from_json(raw: object) -> State:

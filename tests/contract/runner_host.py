@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from sltfleet.app.archive import runner_archive
 from sltfleet.runner.processes import is_alive, marked
+from sltfleet.wire.codec import to_text
 from sltfleet.wire.events import AttemptFinished, Event, RunFinished, event_from_line
 from sltfleet.wire.handshake import Answer, Launched, Stopped, answer_from_output
 from sltfleet.wire.spec import ExitCodeVerdict, FileUnits, Limits, Spec, spec_from_json
@@ -74,7 +75,7 @@ class RunnerHost:
             seed=5,
             limits=Limits(timeout_s=20.0, kill_after_s=0.3),
         )
-        return spec_from_json(replace(spec, **changes).to_json())  # type: ignore[arg-type]
+        return spec_from_json(json.loads(to_text(replace(spec, **changes))))  # type: ignore[arg-type]
 
     def run_dir(self, spec: Spec) -> Path:
         return self.root / "runs" / spec.run_id
@@ -82,7 +83,7 @@ class RunnerHost:
     def put(self, spec: Spec) -> Path:
         run_dir = self.run_dir(spec)
         run_dir.mkdir(parents=True)
-        (run_dir / "spec.json").write_text(json.dumps(spec.to_json()))
+        (run_dir / "spec.json").write_text(to_text(spec))
         self._runs.append(spec.run_id)
         return run_dir
 

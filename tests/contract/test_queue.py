@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections import Counter
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sltfleet.app.archive import runner_archive
+from sltfleet.wire.codec import to_text
 from sltfleet.wire.events import AttemptStarted, Counted, Event, Note, PassFinished, RunResumed
 from sltfleet.wire.handshake import Launched
 from sltfleet.wire.share import Member, QueueAccess, Share
@@ -49,7 +49,7 @@ class QueueFleet:
             spec = host.spec(script, **{"host": name, "units": PartitionUnits(units), "budget_s": 20.0, **changes})
             share = host.put(spec) / "share.json"
             share.touch(0o600)
-            share.write_text(json.dumps(Share(name, members, access).to_json()))
+            share.write_text(to_text(Share(name, members, access)))
             code, _, text = host.call("prepare", str(host.run_dir(spec)))
             assert code == 0, text
             self.specs[name] = spec

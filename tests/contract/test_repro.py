@@ -111,7 +111,7 @@ def test_what_takes_too_long_is_ended_with_all_that_it_started(host: RunnerHost)
     script = "#!/bin/sh\ntrap '' TERM\nsleep 300 &\nsetsid sleep 300 &\necho on my way\nwait; wait; sleep 300\n"
     (host.run_dir(spec) / "bin" / host.binary.name).write_text(script)
     spec_path = host.run_dir(spec) / "spec.json"
-    spec_path.write_text(spec_path.read_text().replace('"timeout_s": 20.0', '"timeout_s": 0.3'))
+    spec_path.write_text(spec_path.read_text().replace('"timeout_s":20.0', '"timeout_s":0.3'))
     code, printed, (answer,) = repro(host, spec, request_for(spec, event))
     assert code == 0
     assert printed == ["on my way"]
@@ -135,7 +135,7 @@ def test_the_timeout_is_the_attempt_s_own_and_never_more_than_the_suite_allows(h
         assert isinstance(answer, Reproduced)
         assert (printed, answer.outcome, answer.message) == ([seen], "timeout", f"timed out after {limit}")
         spec_path = host.run_dir(spec) / "spec.json"
-        spec_path.write_text(spec_path.read_text().replace('"timeout_s": 20.0', '"timeout_s": 0.5'))
+        spec_path.write_text(spec_path.read_text().replace('"timeout_s":20.0', '"timeout_s":0.5'))
 
 
 def test_a_worker_that_this_host_never_had_gets_a_folder(host: RunnerHost) -> None:

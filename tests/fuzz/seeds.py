@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from sltfleet.wire.codec import to_text
 from tests.support.journals import JournalBuilder
 from tests.support.states import RUN_ID, make_state
 
@@ -37,7 +38,7 @@ def seeds(target: str) -> list[bytes]:
         data = JournalBuilder().attempt(0, "a.test", 0, 1).attempt(1, "b", 0, 2, "fail", message="no").finish(9).data
         return [data if target == "journal" else f"{RUN_ID} 0 1\n".encode() + data]
     if target == "state":
-        text = json.dumps(make_state().to_json())
+        text = to_text(make_state())
         stat = "S " + " ".join(["1"] * 17) + " 123456 0"
         head = f"run {RUN_ID}\nboot b00t\nclock 1795435492\nidentity b00t 4711 123456\nstat {stat}\nstate\n"
         return [text.encode(), (head + text).encode()]

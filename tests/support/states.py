@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
+from sltfleet.wire.codec import to_text
 from sltfleet.wire.state import RUNNING, Identity, State, WorkerState
 
 RUN_ID = "20261123-120312-3f9a1c"
@@ -54,5 +54,5 @@ def poll_output(state: State | None = None, *, alive: bool = True, run_id: str =
     return (
         f"run {run_id}\nboot {identity.boot_id}\nclock {clock}\n"
         f"identity {identity.boot_id} {identity.pid} {identity.start_ticks}\n{process}state\n"
-        + ("" if state is None else json.dumps(state.to_json()))
+        + ("" if state is None else to_text(state))
     )

@@ -29,6 +29,7 @@ from sltfleet.core.revision import Revision
 from sltfleet.core.runid import is_run_id
 from sltfleet.core.shell import Script
 from sltfleet.transport.base import CommandResult
+from sltfleet.wire.codec import to_text
 from sltfleet.wire.handshake import Launched, Prepared, Refused, Stopped, answer_to_line
 from sltfleet.wire.share import Member, Share, share_from_json
 from sltfleet.wire.spec import (
@@ -315,7 +316,7 @@ def test_what_was_prepared_and_never_launched_is_no_run_and_can_be_cleaned(real_
     built = replace(built_on("alpha", folder), digest=hashlib.sha256(b"#!/bin/sh\nexec sleep 60\n").hexdigest())
     spec = make_spec(RUN_ID, host, suite_with(), built, RunOptions(), 7)
     archive = runner_archive()
-    text = json.dumps(spec.to_json()).encode()
+    text = to_text(spec).encode()
     script = prepare_script(host.paths, RUN_ID, archive, text)
     result = host.transport.run(script, timeout_s=60.0)
     assert read_prepare(result.exit_code, result.stdout, result.stderr).units == 40

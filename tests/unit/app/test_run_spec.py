@@ -14,6 +14,7 @@ from sltfleet.config.model import TimeoutConfig
 from sltfleet.config.units import FilesConfig
 from sltfleet.config.verdicts import ExitCodeConfig, JsonConfig, OutputConfig
 from sltfleet.results.history import EarlierRuns
+from sltfleet.wire.codec import to_text
 from sltfleet.wire.spec import (
     ExitCodeVerdict,
     FileUnits,
@@ -42,7 +43,7 @@ def spec(odd_path: Path) -> Callable[..., Spec]:
     ) -> Spec:
         suite = suite_with(**changes)
         spec = make_spec(RUN_ID, host, suite, built_on("alpha"), options or RunOptions(), 7, EarlierRuns(history or {}))
-        assert spec_from_json(json.loads(json.dumps(spec.to_json()))) == spec, "it survives the wire"
+        assert spec_from_json(json.loads(to_text(spec))) == spec, "it survives the wire"
         return spec
 
     return make

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 from sltfleet.core.building import BuildAnswer, BuildRecord, build_script, seal_script
 from sltfleet.core.cargo import Artifact, CargoBuild
 from sltfleet.core.paths import HostPaths
-from sltfleet.wire.codec import encode
+from sltfleet.wire.codec import to_text
 
 PATHS = HostPaths("~/.sltfleet", "p")
 RECORD = BuildRecord("f" * 64, "s", (Artifact("tiny::it", "tiny", "/r/Cargo.toml", "/t/it"),), "rustc 1", 2.0)
@@ -34,7 +32,7 @@ def test_numbers_digests_and_records_that_are_none_are_not_taken() -> None:
 
 
 def test_a_record_comes_back_as_it_was_written() -> None:
-    assert answer_of(f"@record {json.dumps(encode(RECORD))}").record == RECORD
+    assert answer_of(f"@record {to_text(RECORD)}").record == RECORD
 
 
 def test_values_are_arguments_and_never_part_of_the_scripts_text() -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ from sltfleet.core.polling import (
     status_of,
 )
 from sltfleet.runner.processes import own_identity
+from sltfleet.wire.codec import to_text
 from sltfleet.wire.state import FINISHED, Identity, State, identity_to_line
 from tests.support.shell import run_script
 from tests.support.states import RUN_ID, make_state
@@ -60,7 +62,7 @@ class Project:
         (self.run_dir / "identity").write_text(identity_to_line(identity))
 
     def set_state(self, state: State) -> None:
-        (self.run_dir / "state.json").write_text(json.dumps(state.to_json()))
+        (self.run_dir / "state.json").write_text(to_text(state))
 
     def poll(self, run_id: str | None = None) -> PollAnswer:
         answer = run_script(poll_script(self.paths, run_id))
@@ -165,7 +167,7 @@ class TestAPollOfARealFolder:
 
     def test_a_torn_state_file_is_a_problem_and_no_verdict_on_the_runner(self, project: Project) -> None:
         project.set_identity(own_identity())
-        whole = json.dumps(fresh().to_json())
+        whole = to_text(fresh())
         (project.run_dir / "state.json").write_text(whole[: len(whole) // 2])
         status = status_of("alpha", project.poll())
         assert (status.condition, status.state) == (RUNNING, None)
@@ -178,7 +180,7 @@ class TestAPollOfARealFolder:
         assert "another run" in answer.problem
 
     def test_a_state_of_a_newer_format_is_told_as_such(self, project: Project) -> None:
-        (project.run_dir / "state.json").write_text(json.dumps({**fresh().to_json(), "format": 99}))
+        (project.run_dir / "state.json").write_text(to_text(replace(fresh(), format=99)))
         assert "newer sltfleet" in project.poll().problem
         assert judge(project.poll()) == UNREADABLE
         project.set_identity(own_identity())
@@ -287,15 +289,14 @@ class TestTheParser:
         state = make_state()
         fields = "S " + "0 " * 18 + str(ticks)
         output = (
-            f"run {RUN_ID}\nboot b00t\nclock {clock}\nidentity b00t 7 {ticks}\nstat {fields}\n"
-            f"state\n{json.dumps(state.to_json())}"
+            f"run {RUN_ID}\nboot b00t\nclock {clock}\nidentity b00t 7 {ticks}\nstat {fields}\nstate\n{to_text(state)}"
         )
         assert parse_poll(output) == PollAnswer(
             RUN_ID, "b00t", float(clock), Identity("b00t", 7, ticks), ProcessStat("S", ticks), state
         )
 
     def test_numbers_that_no_host_has_are_not_computed_with(self) -> None:
-        state = {**make_state().to_json(), "workers": 10**400, "elapsed_s": 1e308, "budget_s": -1e308}
+        state = {**json.loads(to_text(make_state())), "workers": 10**400, "elapsed_s": 1e308, "budget_s": -1e308}
         answer = parse_poll(f"run {RUN_ID}\nstate\n{json.dumps(state)}")
         assert answer.state is None
         assert "too large a number" in answer.problem

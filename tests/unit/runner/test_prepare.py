@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import io
-import json
 import os
 import shutil
 import zipfile
@@ -20,6 +19,7 @@ from sltfleet.runner.specfile import SpecError, check_spec, read_spec
 from sltfleet.runner.tree import WrongBinaryError, copy_binary, snapshot
 from sltfleet.runner.units import Unit, resolve_units, unit_values
 from sltfleet.runner.views import make_targets, make_view
+from sltfleet.wire.codec import to_text
 from sltfleet.wire.spec import FileUnits, JsonVerdict, Limits, OutputVerdict, PartitionUnits
 from tests.support.specs import SPEC
 
@@ -155,7 +155,7 @@ class TestEnvironment:
 
 class TestSpecFile:
     def test_a_spec_is_read_back_as_it_was_written(self, odd_path: Path) -> None:
-        (odd_path / "spec.json").write_text(json.dumps(SPEC.to_json()))
+        (odd_path / "spec.json").write_text(to_text(SPEC))
         assert read_spec(str(odd_path / "spec.json")) == SPEC
 
     @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from sltfleet.runner.schedule import START_TRIES, PassScheduler
 from sltfleet.runner.shards import shard_of
 from sltfleet.runner.units import Unit
 from sltfleet.wire import events as wire
+from sltfleet.wire.codec import to_text
 from sltfleet.wire.events import event_to_line
 from sltfleet.wire.share import Member, Share
 from sltfleet.wire.spec import Limits, UnitHistory
@@ -238,9 +238,9 @@ class TestFolder:
         self.put(paths, JournalBuilder(workers=1).attempt(0, "a.test", 0, 7).data)
         state = make_state(run_id=RUN_ID, elapsed_s=7.5)
         for text, elapsed_s in (
-            (json.dumps(state.to_json()), 7.5),
-            (json.dumps(replace(state, elapsed_s=3.0).to_json()), 7.0),
-            (json.dumps(replace(state, run_id="another").to_json()), 7.0),
+            (to_text(state), 7.5),
+            (to_text(replace(state, elapsed_s=3.0)), 7.0),
+            (to_text(replace(state, run_id="another")), 7.0),
             ("{", 7.0),
         ):
             Path(paths.state).write_text(text)

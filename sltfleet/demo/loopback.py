@@ -69,7 +69,8 @@ class _Server:
     port: int
     folder: Path
     sshd: Sshd | None = None
-    listener: socket.socket | None = None
+    #: Has the port for as long as the fleet lives: nobody else gets it, also while the sshd is not up.
+    holder: socket.socket | None = None
 
 
 class LoopbackFleet:
@@ -152,10 +153,10 @@ class LoopbackFleet:
     def close(self) -> None:
         """Stop every host and its sessions, and remove a temporary folder. Calling it twice does no harm."""
         for server in self._servers.values():
-            if server.listener:
-                server.listener.close()
             if server.sshd:
                 server.sshd.stop()
+            if server.holder:
+                server.holder.close()
         if self._temporary and self.folder != Path():
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -176,7 +177,7 @@ class LoopbackFleet:
             if host.server == "sshd":
                 self._launch(sshd, server, options)
             else:
-                server.listener, server.port = _bind(address, listen=host.server == "silent")
+                server.holder, server.port = _bind(address, listen=host.server == "silent")
         # All start side by side; then each is waited for.
         for server in self._servers.values():
             if server.sshd:
@@ -192,8 +193,7 @@ class LoopbackFleet:
         if host.address:
             server.port = OWN_ADDRESS_PORT
         else:
-            probe, server.port = _bind(server.address, listen=False)
-            probe.close()
+            server.holder, server.port = _bind(server.address, listen=False)
         lines = [
             *host.sshd_config,
             *options,
@@ -270,8 +270,13 @@ def _make_key(path: Path) -> None:
 
 
 def _bind(address: str, *, listen: bool) -> tuple[socket.socket, int]:
-    """Return a socket bound to a free port of `address`; where it listens, the kernel accepts connections."""
+    """Return a socket bound to a free port of `address`; where it listens, the kernel accepts connections.
+
+    Where it does not, a server may listen on the same port: both say SO_REUSEADDR, and no free port that anybody asks
+    for is one that is bound.
+    """
     bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((address, 0))
         if listen:

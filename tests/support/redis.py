@@ -16,7 +16,7 @@ from urllib.parse import quote
 import pytest
 import redis as client
 
-PATIENCE_S = 20.0
+from tests.support.waiting import PATIENCE_S
 
 #: With characters that a URL must escape: a secret must not show in either form.
 PASSWORD = "s3cret/pä ss@word"
@@ -30,13 +30,6 @@ def server_program() -> str:
     return found
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
-
-
 class RedisProcess:
     """The server, ended with the block. It can be ended and started anew on the same port, and knows nothing then.
 
@@ -48,7 +41,11 @@ class RedisProcess:
     ) -> None:
         self._folder, self._tls, self._options = folder, tls, options
         self.password = password
-        self.port = free_port()
+        # Bound and not listening: the server may listen there, and nobody else gets the port, also while it is down.
+        self._holder = socket.socket()
+        self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._holder.bind(("127.0.0.1", 0))
+        self.port: int = self._holder.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         if tls:
@@ -95,12 +92,14 @@ class RedisProcess:
             return self.start()
         except BaseException:
             self.end()
+            self._holder.close()
             raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.end()
+        self._holder.close()
 
     def client(self) -> client.Redis:
         return client.Redis.from_url(self.url, socket_timeout=PATIENCE_S, socket_connect_timeout=1.0)

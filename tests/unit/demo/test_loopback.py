@@ -94,3 +94,14 @@ def test_an_sshd_that_does_not_start_is_an_error_with_its_log() -> None:
     with pytest.raises(FleetError, match="does not start") as caught, LoopbackFleet([broken]):
         pass
     assert "NoSuchOption" in caught.value.detail
+
+
+def test_the_port_of_a_host_is_nobody_elses_while_its_sshd_is_not_up() -> None:
+    with LoopbackFleet([LoopbackHost("plain")]) as fleet:
+        address = fleet.address("plain")
+        fleet.stop("plain")
+        assert not is_listening(address)
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(address)
+        fleet.start("plain")
+        assert is_listening(address)

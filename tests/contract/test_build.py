@@ -328,7 +328,7 @@ with open_fleet(loaded, tuple(loaded.config.hosts)) as fleet:
 """
     controller = subprocess.Popen([sys.executable, "-c", program, str(fleet_file)])
     try:
-        wait_for(lambda: pid_file.exists() and pid_file.read_text(), within_s=60.0)
+        wait_for(lambda: pid_file.exists() and pid_file.read_text())
     finally:
         controller.kill()
         controller.wait()

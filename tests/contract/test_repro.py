@@ -25,8 +25,8 @@ from sltfleet.wire.repro import (
     request_to_text,
 )
 from sltfleet.wire.spec import CommandUnits, JsonVerdict, Limits, Spec, UnitHistory
-from tests.contract.runner_host import PATIENCE_S, UNITS, RunnerHost, finished, of
-from tests.support.waiting import wait_for
+from tests.contract.runner_host import UNITS, RunnerHost, finished, of
+from tests.support.waiting import PATIENCE_S, wait_for
 
 MARK = "@mark@"
 TELL = 'echo "$1|$UNIT|$WORKER|$SEED|$PWD|$CARGO_MANIFEST_DIR|$LD_LIBRARY_PATH|$SLTFLEET_ATTEMPT" >> "$LOG"; '

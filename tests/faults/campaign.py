@@ -107,9 +107,9 @@ class Campaign:
         hosts: list[dict[str, Any]] = self.person.types("status", "--format", "json").json()["hosts"]
         return {host["host"]: host for host in hosts}
 
-    def waits_for_the_end(self, *hosts: str, within_s: float = 30.0) -> None:
+    def waits_for_the_end(self, *hosts: str) -> None:
         """Wait until the newest run of these hosts (none: of all) is over."""
-        wait_for(lambda: all(self.state(host).phase == FINISHED for host in hosts or self.roots), within_s=within_s)
+        wait_for(lambda: all(self.state(host).phase == FINISHED for host in hosts or self.roots), "the run's end")
 
     def fetched_outcomes(self) -> dict[str, int]:
         """Fetch, and return how many attempts had which outcome, over all hosts."""

@@ -29,7 +29,7 @@ def test_a_hung_file_and_one_that_ignores_sigterm_time_out_and_the_others_go_on(
     suite = {"timeout": "1s"}
     with campaign(odd_path, [HANGS, IGNORES_SIGTERM, "true"], suite=suite) as scene:
         scene.person.does("sync")
-        scene.person.does("run", "--workers", "2", "--passes", "1", "--budget", "60s", code=1)
+        scene.person.does("run", "--workers", "2", "--passes", "1", "--budget", "300s", code=1)
         outcomes = {event.unit: event.outcome for event in scene.finished("alpha")}
         assert outcomes == {HANGS: "timeout", IGNORES_SIGTERM: "timeout", "true": "pass"}
         assert scene.attempts_alive("alpha") == []

@@ -172,13 +172,13 @@ def make_local(fleet: Campaign, host: str) -> None:
 def test_a_run_that_is_being_started_goes_on_or_never_began(odd_path: Path) -> None:
     with at_a_terminal(odd_path, ["sleep 0.1"]) as fleet:
         fleet.person.does("sync")
-        process = fleet.person.start("run", "--budget", "60s")
+        process = fleet.person.start("run", "--budget", "300s")
         wait_for(lambda: list(fleet.project_dir("alpha").glob("runs/*/spec.json")))
         typed = interrupt(fleet, process)
         assert "`sltfleet status`" in typed.stderr
         if fleet.status()["alpha"]["state"] == "running":
             wait_for(lambda: fleet.finished("alpha"))
-        fleet.person.does("run", "-d", "--budget", "60s", "--replace")
+        fleet.person.does("run", "-d", "--budget", "300s", "--replace")
         fleet.person.does("stop")
 
 
@@ -215,7 +215,7 @@ def test_a_stop_that_was_interrupted_ends_the_run_all_the_same(odd_path: Path) -
     stubborn = "trap '' TERM; sleep 1000 & wait; wait; wait"
     with at_a_terminal(odd_path, [stubborn], suite={"kill_after": "2s"}) as fleet:
         fleet.person.does("sync")
-        fleet.person.does("run", "-d", "--budget", "60s")
+        fleet.person.does("run", "-d", "--budget", "300s")
         wait_for(lambda: fleet.observed())
         process = fleet.person.start("stop")
         wait_for(lambda: json.loads((fleet.run_dir("alpha") / "state.json").read_text())["phase"] == STOPPING)

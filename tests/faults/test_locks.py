@@ -33,7 +33,7 @@ def test_of_two_controllers_that_start_at_once_one_runs_and_the_other_is_told(od
 def test_a_second_person_sees_the_run_of_the_first_and_may_end_it(odd_path: Path) -> None:
     with campaign(odd_path, ["sleep 0.05"]) as fleet:
         fleet.person.does("sync")
-        fleet.person.does("run", "-d", "--budget", "60s")
+        fleet.person.does("run", "-d", "--budget", "300s")
         wait_for(lambda: fleet.observed())
         folder = odd_path / "another person"
         folder.mkdir()
@@ -51,7 +51,7 @@ def test_a_second_person_sees_the_run_of_the_first_and_may_end_it(odd_path: Path
 def test_a_lock_that_a_killed_runner_has_left_stops_nobody(odd_path: Path) -> None:
     with campaign(odd_path, ["sleep 0.05"]) as fleet:
         fleet.person.does("sync")
-        fleet.person.does("run", "-d", "--budget", "60s")
+        fleet.person.does("run", "-d", "--budget", "300s")
         wait_for(lambda: fleet.observed())
         # Runner and attempts die at once, as on a host that loses its power: nobody takes a lock away.
         fleet.kill_runner("alpha")

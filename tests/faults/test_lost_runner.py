@@ -103,7 +103,7 @@ def test_a_killed_runner_is_lost_and_resume_goes_on_with_the_rest_of_the_budget(
 
 def test_a_run_that_was_stopped_is_gone_on_with_and_one_that_runs_is_left_alone(odd_path: Path) -> None:
     with campaign(odd_path, UNITS) as made:
-        started_run(made, budget="60s")
+        started_run(made, budget="300s")
         alive = made.person.does("resume", code=6)
         assert "it is still running" in alive.stderr
         assert "`sltfleet status --watch` shows it" in alive.stderr
@@ -160,7 +160,7 @@ def test_the_next_run_ends_what_a_lost_runner_left_and_says_that_it_can_be_resum
         kill_runner(made)
         left = made.attempts_alive("alpha")
         assert left
-        told = made.person.does("run", "--workers", "1", "--budget", "60s", "--detach")
+        told = made.person.does("run", "--workers", "1", "--budget", "300s", "--detach")
         assert f"the runner of run {lost} was lost there; what it left running is ended" in told.stderr
         assert f"`sltfleet resume {lost}`" in told.stderr
         assert all((stat := read_stat(pid)) is None or not stat.alive for pid in left)
@@ -197,7 +197,7 @@ def every_command_leaves_it_alone(made: Campaign, stranger: subprocess.Popen[byt
     made.person.does("resume", "--detach")
     assert made.status()["alpha"]["state"] == "running"
     assert_left_alone(stranger)
-    made.person.does("run", "--replace", "--workers", "1", "--budget", "60s", "--detach")
+    made.person.does("run", "--replace", "--workers", "1", "--budget", "300s", "--detach")
     assert_left_alone(stranger)
 
 
@@ -206,7 +206,7 @@ def test_after_a_reboot_a_run_is_lost_and_resumed_whoever_has_its_pid_now(
 ) -> None:
     """The reboot is told by the identity file: its boot id is another than the host's, the rest is the stranger's."""
     with campaign(odd_path, UNITS) as made:
-        started_run(made, budget="60s")
+        started_run(made, budget="300s")
         kill_runner(made)
         for pid in made.attempts_alive("alpha"):
             with contextlib.suppress(ProcessLookupError):
@@ -223,7 +223,7 @@ def test_a_process_that_has_the_runner_s_pid_by_now_gets_no_signal(
     odd_path: Path, stranger: subprocess.Popen[bytes]
 ) -> None:
     with campaign(odd_path, UNITS) as made:
-        started_run(made, budget="60s")
+        started_run(made, budget="300s")
         kill_runner(made)
         identity = made.identity("alpha")
         recycled = type(identity)(identity.boot_id, stranger.pid, identity.start_ticks)

@@ -93,7 +93,7 @@ def test_a_start_that_lost_its_connection_is_not_repeated_and_the_run_is_found_a
     with network("far") as net, campaign(odd_path, ["sleep 0.1"], [net.host("far")]) as fleet:
         fleet.person.launcher = net.launcher
         fleet.person.does("sync")
-        starting = fleet.person.start("run", "-d", "--budget", "30s")
+        starting = fleet.person.start("run", "-d", "--budget", "300s")
         wait_for(lambda: list(fleet.project_dir("far").glob("runs/*/spec.json")))
         net.cut("far")
         typed = fleet.person.finish(starting, DEADLINE_S)

@@ -19,7 +19,7 @@ def test_a_gigabyte_nuls_and_bad_utf_8_block_nobody_and_are_kept_within_bounds(o
     units = [PRINTS_A_GIGABYTE, PRINTS_NULS, PRINTS_BAD_UTF8, "echo fine"]
     with campaign(odd_path, units) as scene:
         scene.person.does("sync")
-        scene.person.does("run", "--workers", "2", "--budget", "60s", "--passes", "1", code=1)
+        scene.person.does("run", "--workers", "2", "--budget", "300s", "--passes", "1", code=1)
         assert scene.fetched_outcomes() == {"pass": 1, "fail": 3}
         finished = {event.unit: event for event in scene.finished("alpha")}
         assert {unit: event.outcome for unit, event in finished.items()} == {

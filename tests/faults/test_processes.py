@@ -47,7 +47,7 @@ def test_a_daemon_that_left_its_group_and_closed_everything_is_ended_after_its_a
     environment = {"PYTHON": sys.executable, "DAEMON": str(daemon), "PIDS": str(pids)}
     with campaign(odd_path, units, (LoopbackHost("alpha", environment=environment),)) as made:
         made.person.does("sync")
-        made.person.does("run", "--workers", "1", "--passes", "2", "--budget", "30s")
+        made.person.does("run", "--workers", "1", "--passes", "2", "--budget", "300s")
         started = [int(line) for line in pids.read_text().split()]
         assert len(started) == 4
         assert not any(map(pid_is_alive, started))
@@ -79,7 +79,7 @@ def no_reaper() -> Iterator[None]:
 def test_a_runner_that_is_a_zombie_is_lost_and_can_be_resumed(odd_path: Path) -> None:
     with campaign(odd_path, ("sleep 0.1",)) as made:
         made.person.does("sync")
-        made.person.does("run", "--workers", "2", "--budget", "60s", "--detach")
+        made.person.does("run", "--workers", "2", "--budget", "300s", "--detach")
         wait_for(lambda: bool(made.finished("alpha")), "an attempt that is over")
         runner = made.kill_runner("alpha")
         wait_for(lambda: (stat := read_stat(runner)) is not None and not stat.alive, "a zombie")
@@ -129,7 +129,7 @@ def test_a_test_that_the_kernel_kills_for_memory_is_oom_and_the_runner_goes_on(
     suite = {"memory_reserve": "1KiB"}
     with campaign(odd_path, units, (LoopbackHost("alpha", login_shell=str(shell)),), suite=suite) as made:
         made.person.does("sync")
-        made.person.does("run", "--workers", "3", "--budget", "60s", "--passes", "2", "--detach")
+        made.person.does("run", "--workers", "3", "--budget", "300s", "--passes", "2", "--detach")
         runner = made.identity("alpha").pid
         assert str(runner) in (small_cgroup / "cgroup.procs").read_text().split()
         wait_for(lambda: any(score(pid) == 500 for pid in made.attempts_alive("alpha")), "attempts that go first")
@@ -145,7 +145,7 @@ def test_a_test_that_takes_more_than_its_limit_is_oom(odd_path: Path) -> None:
     suite = {"memory_limit": "100MiB"}
     with campaign(odd_path, (HUNGRY, "sleep 0.3"), suite=suite) as made:
         made.person.does("sync")
-        run = made.person.types("run", "--workers", "2", "--budget", "30s", "--passes", "1")
+        run = made.person.types("run", "--workers", "2", "--budget", "300s", "--passes", "1")
         assert run.exit_code == 1, run.said
         (killed,) = [event for event in made.finished("alpha") if event.unit == HUNGRY]
         assert (killed.outcome, killed.signal) == ("oom", signal.SIGKILL)
@@ -165,7 +165,7 @@ def score(pid: int) -> int | None:
 def test_the_end_of_the_login_and_sighup_do_not_end_the_run(odd_path: Path) -> None:
     with campaign(odd_path, ("sleep 0.1", "sleep 0.2")) as made:
         made.person.does("sync")
-        watching = made.person.start("run", "--workers", "2", "--budget", "60s")
+        watching = made.person.start("run", "--workers", "2", "--budget", "300s")
         wait_for(lambda: bool(made.finished("alpha")), "an attempt that is over")
         runner = made.identity("alpha").pid
         assert os.getsid(runner) == runner
@@ -183,7 +183,7 @@ def test_a_runner_that_is_alive_and_makes_no_progress_is_stalled_and_goes_on_whe
     """SIGSTOP does it. The 20 s until it counts as stalled are not waited for: its last words are dated back."""
     with campaign(odd_path, ("sleep 0.1", "sleep 0.2")) as made:
         made.person.does("sync")
-        made.person.does("run", "--workers", "2", "--budget", "60s", "--detach")
+        made.person.does("run", "--workers", "2", "--budget", "300s", "--detach")
         wait_for(lambda: bool(made.finished("alpha")), "an attempt that is over")
         runner = made.identity("alpha").pid
         os.kill(runner, signal.SIGSTOP)

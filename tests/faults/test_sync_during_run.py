@@ -20,7 +20,7 @@ def test_a_sync_during_a_run_changes_nothing_in_that_run_and_everything_for_the_
         (repo / "data.txt").write_text("as it was")
         (repo / "more" / "deleted.txt").write_text("")
         scene.person.does("sync")
-        scene.person.does("run", "--workers", "1", "--passes", "2", "--budget", "30s", "--detach")
+        scene.person.does("run", "--workers", "1", "--passes", "2", "--budget", "300s", "--detach")
         wait_for(lambda: scene.started("alpha"))
 
         (repo / "data.txt").write_text("changed")
@@ -40,7 +40,7 @@ def test_a_sync_during_a_run_changes_nothing_in_that_run_and_everything_for_the_
         assert [event.outcome for event in scene.finished("alpha")] == ["pass"] * 4
         assert scene.fetched_outcomes() == {"pass": 4}
         # The next run sees what was synced: there every unit fails.
-        scene.person.does("run", "--passes", "1", "--budget", "30s", code=1)
+        scene.person.does("run", "--passes", "1", "--budget", "300s", code=1)
         assert scene.fetched_outcomes() == {"fail": 2}
 
 
@@ -48,7 +48,7 @@ def test_a_sync_that_fails_half_way_during_a_run_changes_nothing_in_that_run_eit
     with campaign(odd_path, [WAITS, "test $(cat data.txt) = whole"]) as scene:
         (scene.person.cwd / "repo" / "data.txt").write_text("whole")
         scene.person.does("sync")
-        scene.person.does("run", "--workers", "1", "--passes", "1", "--budget", "30s", "--detach")
+        scene.person.does("run", "--workers", "1", "--passes", "1", "--budget", "300s", "--detach")
         wait_for(lambda: scene.started("alpha"))
         # What a sync leaves that was cut off: a changed tree, and the mark that it is not whole.
         (scene.project_dir("alpha") / "repo" / "data.txt").unlink()

@@ -82,7 +82,7 @@ def test_a_journal_corrupt_at_any_byte_keeps_every_event_before_it(
 def test_a_person_fetches_a_torn_and_a_corrupt_journal_and_is_told_what_is_missing(odd_path: Path) -> None:
     with campaign(odd_path, ["true", "false", "exit 3"]) as scene:
         scene.person.does("sync")
-        scene.person.does("run", "--workers", "1", "--passes", "3", "--budget", "30s", code=1)
+        scene.person.does("run", "--workers", "1", "--passes", "3", "--budget", "300s", code=1)
         journal = scene.run_dir("alpha") / "journal.jsonl"
         whole = journal.read_bytes()
         lines = whole.splitlines(keepends=True)

@@ -48,7 +48,7 @@ def test_a_run_of_another_version_is_named_as_such_and_none_of_its_numbers_is_sh
     with campaign(odd_path, ["true", "false"]) as scene:
         person = scene.person
         person.does("sync")
-        person.does("run", "--workers", "1", "--passes", "2", "--budget", "30s", code=1)
+        person.does("run", "--workers", "1", "--passes", "2", "--budget", "300s", code=1)
         run_id = written_by_another(scene, found)
 
         shown = person.does("status", code=HOST)
@@ -67,14 +67,14 @@ def test_a_run_of_another_version_is_named_as_such_and_none_of_its_numbers_is_sh
             ["report"],
             ["report", run_id, "--format", "json"],
         ):
-            refused = person.does(*command, code=RUN, timeout_s=60)
+            refused = person.does(*command, code=RUN, timeout_s=120)
             assert words in refused.stderr, refused.said
             assert f"format {found}" in refused.stderr
             assert refused.stdout == ""
 
         # Ending and deleting it need none of its numbers; a new run takes its place.
         assert "had ended before" in person.does("stop").stderr
-        person.does("run", "--workers", "1", "--passes", "1", "--budget", "30s", code=1)
+        person.does("run", "--workers", "1", "--passes", "1", "--budget", "300s", code=1)
         assert scene.fetched_outcomes() == {"pass": 1, "fail": 1}
         assert words in person.does("report", run_id, code=RUN).stderr
         person.does("clean", "--keep", "1", "--yes")
@@ -84,7 +84,7 @@ def test_a_run_of_another_version_is_named_as_such_and_none_of_its_numbers_is_sh
 def test_a_live_runner_of_another_version_can_be_seen_and_stopped(odd_path: Path) -> None:
     with campaign(odd_path, ["sleep 60"]) as scene:
         scene.person.does("sync")
-        scene.person.does("run", "--workers", "1", "--budget", "60s", "--detach")
+        scene.person.does("run", "--workers", "1", "--budget", "300s", "--detach")
         pid = scene.identity("alpha").pid
         os.kill(pid, signal.SIGSTOP)  # or it would write a state of this version over the other
         wait_for(lambda: is_stopped(pid))

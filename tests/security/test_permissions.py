@@ -23,7 +23,7 @@ def test_whatever_the_hosts_umask_nobody_else_can_read_or_change_what_is_there(o
         (repo / "tool").write_text("#!/bin/sh\n")
         (repo / "tool").chmod(0o777)
         scene.person.does("sync")
-        scene.person.does("run", "--workers", "2", "--passes", "1", "--budget", "30s", code=1)
+        scene.person.does("run", "--workers", "2", "--passes", "1", "--budget", "300s", code=1)
         project = scene.project_dir("alpha")
         modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in [project, *project.rglob("*")]}
         executable = 0o700
@@ -44,11 +44,11 @@ def test_whatever_the_hosts_umask_nobody_else_can_read_or_change_what_is_there(o
 def test_a_runner_that_was_changed_on_the_host_is_replaced_and_never_started(odd_path: Path) -> None:
     with campaign(odd_path, ["true"]) as scene:
         scene.person.does("sync")
-        scene.person.does("run", "--passes", "1", "--budget", "30s")
+        scene.person.does("run", "--passes", "1", "--budget", "300s")
         (archive,) = (scene.project_dir("alpha") / "bin").glob("runner-*.pyz")
         original = archive.read_bytes()
         owned = odd_path / "owned"
-        for command in (["run", "--passes", "1", "--budget", "30s"], ["stop"]):
+        for command in (["run", "--passes", "1", "--budget", "300s"], ["stop"]):
             archive.write_text(f"import pathlib\npathlib.Path({str(owned)!r}).touch()\n")
             scene.person.does(*command)
             assert archive.read_bytes() == original

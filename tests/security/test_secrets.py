@@ -16,7 +16,7 @@ def test_no_command_shows_a_secret_that_a_test_printed(odd_path: Path) -> None:
     with campaign(odd_path, [PRINTS_IT], suite=suite) as scene:
         person = scene.person
         person.does("sync")
-        typed = [person.does("run", "--workers", "1", "--passes", "1", "--budget", "30s", code=1)]
+        typed = [person.does("run", "--workers", "1", "--passes", "1", "--budget", "300s", code=1)]
         run = scene.run_dir("alpha").name
         for words in (["logs"], ["fetch"], ["report"], ["report", "--format", "json"], ["status", "--format", "json"]):
             typed.append(person.does(*words))

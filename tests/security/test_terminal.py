@@ -39,7 +39,7 @@ def test_of_hostile_tests_every_command_shows_escapes_as_text(odd_path: Path) ->
     with campaign(odd_path, [HOSTILE], suite={"verdict": VERDICT}) as scene:
         prepare(scene)
         person = scene.person
-        typed = [person.does("run", "--workers", "1", "--passes", "2", "--budget", "30s", code=1)]
+        typed = [person.does("run", "--workers", "1", "--passes", "2", "--budget", "300s", code=1)]
         run = scene.run_dir("alpha").name
         for words in (["status", "-v"], ["status", "--format", "json"], ["logs"], ["logs", "--runner"], ["fetch"]):
             typed.append(person.does(*words))
@@ -77,7 +77,7 @@ def tampered(name: str, text: str) -> str:
 def test_of_a_hostile_host_every_command_shows_escapes_as_text(odd_path: Path) -> None:
     with campaign(odd_path, ["false"], [LoopbackHost("alpha", login_noise=ESCAPES)]) as scene:
         scene.person.does("sync")
-        scene.person.does("run", "--workers", "1", "--passes", "1", "--budget", "30s", code=1)
+        scene.person.does("run", "--workers", "1", "--passes", "1", "--budget", "300s", code=1)
         run_dir = scene.run_dir("alpha")
         for name, commands in TAMPERED.items():
             file = run_dir / name

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from sltfleet.core.shell import SHELL_COMMAND, Script, script_input
 from sltfleet.transport.capture import Capture
+from tests.support.waiting import PATIENCE_S
 
 _SENTINEL = "the script begins here"
-_TIMEOUT_S = 30.0
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -30,7 +29,7 @@ def run_script(script: Script, *, home: Path | None = None, path: str | None = N
         [SHELL_COMMAND] if path is None else ["/bin/sh"],
         input=script_input(script, _SENTINEL),
         capture_output=True,
-        timeout=_TIMEOUT_S,
+        timeout=PATIENCE_S,
         env=environment,
         check=False,
     )

@@ -15,6 +15,7 @@ from sltfleet.app.progress import ProgressEvent, StepFailed, StepFinished, StepS
 from sltfleet.core.errors import ConnectError, UsageError
 from tests.support.local_fleet import local_fleet
 from tests.support.transports import ScriptedTransport, answer
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def fleet(odd_path: Path) -> Fleet:
 
 class TestTheFanOut:
     def test_every_host_gives_its_value_in_the_order_of_fleet_yaml(self, fleet: Fleet) -> None:
-        arrived = threading.Barrier(3, timeout=10)  # all of them at once, or this breaks
+        arrived = threading.Barrier(3, timeout=PATIENCE_S)  # all of them at once, or this breaks
 
         def work(host: Host) -> tuple[str, str]:
             arrived.wait()
@@ -97,7 +98,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent in the back
 
 def work(host):
     print("at work", flush=True)
-    time.sleep(60)
+    time.sleep(600)
     return None, ""
 
 local_fleet(Path("/nowhere"), {"alpha": "/nowhere"}).each_host("working", work, silent)
@@ -114,7 +115,7 @@ local_fleet(Path("/nowhere"), {"alpha": "/nowhere"}).each_host("working", work, 
             assert process.stdout is not None
             assert process.stdout.readline() == "at work\n"
             process.send_signal(signal.SIGINT)
-            _, stderr = process.communicate(timeout=30)
+            _, stderr = process.communicate(timeout=PATIENCE_S / 4)
         finally:
             process.kill()
             process.wait()
@@ -162,7 +163,7 @@ class TestOpening:
         told_to_stop, ended = threading.Event(), threading.Event()
 
         def work(_host: Host) -> tuple[int, str]:
-            told_to_stop.wait(10)
+            told_to_stop.wait(PATIENCE_S)
             ended.set()
             return 1, ""
 
@@ -176,6 +177,7 @@ class TestOpening:
                 told_to_stop.set()
 
         monkeypatch.setattr(fleet_module, "wait", interrupted)
+        monkeypatch.setattr(fleet_module, "ENDING_S", PATIENCE_S)
         with pytest.raises(KeyboardInterrupt), open_fleet(fleet.loaded, ("alpha",)) as chosen:
             verb(chosen)
         assert ended.is_set()

@@ -19,6 +19,7 @@ from sltfleet.wire.events import Event, Note, event_to_line
 from tests.support.local_fleet import PROJECT, local_fleet
 from tests.support.states import RUN_ID
 from tests.support.transports import ScriptedTransport, answer
+from tests.support.waiting import PATIENCE_S
 
 LATER_RUN = "20261123-140000-000001"
 
@@ -213,7 +214,7 @@ class TestReadingTheFleet:
         gate = threading.Event()
 
         def slow(_script: Script) -> CommandResult:
-            gate.wait(10)
+            gate.wait(PATIENCE_S)
             return answer()
 
         roots = {"slow": "/nowhere", "alpha": str(odd_path / "alpha")}

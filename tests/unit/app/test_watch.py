@@ -19,6 +19,7 @@ from sltfleet.wire.state import FINISHED
 from tests.support.local_fleet import local_fleet
 from tests.support.states import RUN_ID, make_state, poll_output
 from tests.support.transports import ScriptedTransport, answer
+from tests.support.waiting import PATIENCE_S, wait_for
 
 #: So short that a test need not wait, so long that no thread spins.
 INTERVAL_S = 0.002
@@ -52,7 +53,7 @@ def fleet_of(folder: Path, **hosts: Respond) -> Fleet:
 
 
 def until_settled(watcher: Watcher) -> list[HostStatus]:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while not watcher.settled():
         assert time.monotonic() < deadline, watcher.latest()
         watcher.wait(0.05)
@@ -95,12 +96,12 @@ class TestTheWatcher:
 
     def test_a_slow_host_delays_nobody_s_numbers(self, tmp_path: Path, gate: threading.Event) -> None:
         def slow(_script: Script) -> CommandResult:
-            gate.wait(10)
+            gate.wait(PATIENCE_S)
             return answer(DONE_OUTPUT)
 
         fleet = fleet_of(tmp_path, slow=slow, fast=one_after_another(DONE_OUTPUT))
         with Watcher(fleet, RUN_ID, interval_s=INTERVAL_S) as watcher:
-            _until(lambda: watcher.latest())
+            wait_for(lambda: watcher.latest())
             assert [status.host for status in watcher.latest()] == ["fast"]
             assert not watcher.settled()
             gate.set()
@@ -118,7 +119,7 @@ class TestTheWatcher:
             return answer(reply or DONE_OUTPUT)
 
         with Watcher(fleet_of(tmp_path, alpha=respond), RUN_ID, interval_s=INTERVAL_S) as watcher:
-            _until(lambda: any(status.condition == UNREACHABLE for status in watcher.latest()))
+            wait_for(lambda: any(status.condition == UNREACHABLE for status in watcher.latest()))
             (status,) = watcher.latest()
             assert status.problem == "cannot connect: timed out"
             assert status.state is not None
@@ -137,7 +138,7 @@ class TestTheWatcher:
     def test_a_host_is_not_given_up_while_its_run_may_go_on(self, tmp_path: Path) -> None:
         fleet = fleet_of(tmp_path, alpha=one_after_another(RUNNING_OUTPUT, ConnectError("cannot connect")))
         with Watcher(fleet, RUN_ID, interval_s=INTERVAL_S, patience_s=0.0) as watcher:
-            _until(lambda: any(status.condition == UNREACHABLE for status in watcher.latest()))
+            wait_for(lambda: any(status.condition == UNREACHABLE for status in watcher.latest()))
             assert not watcher.settled()
 
     def test_a_defect_in_a_polling_thread_is_raised_by_the_one_that_waits(self, tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ class TestTheWatcher:
         self, tmp_path: Path, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def hangs(_script: Script) -> CommandResult:
-            gate.wait(30)
+            gate.wait(PATIENCE_S)
             return answer()
 
         monkeypatch.setattr(watch_module, "CLOSING_S", 0.05)
@@ -177,10 +178,3 @@ class TestStatus:
     def test_a_real_shell_on_an_empty_host_answers_idle(self, odd_path: Path) -> None:
         fleet = local_fleet(odd_path, {"alpha": str(odd_path)})
         assert fleet_status(fleet) == [HostStatus("alpha", IDLE)]
-
-
-def _until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)

@@ -190,5 +190,5 @@ def test_rustups_installer_fails_where_the_download_or_the_installer_fails(
     (command,) = plan_rust(BARE, RustSources(True)).commands
     path = f"{odd_path}:/usr/bin:/bin"
     environ = {"PATH": path, "TMPDIR": str(odd_path), "HOME": str(odd_path)}
-    assert subprocess.run(command.argv, env=environ, check=False, timeout=30).returncode == exit_code
+    assert subprocess.run(command.argv, env=environ, check=False, timeout=120).returncode == exit_code
     assert [entry.name for entry in odd_path.iterdir()] == ["curl"]

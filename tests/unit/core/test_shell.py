@@ -16,7 +16,7 @@ WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 
 
 def sh(script: Script) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["sh"], input=script_input(script, "MARK"), capture_output=True, check=False, timeout=30)
+    return subprocess.run(["sh"], input=script_input(script, "MARK"), capture_output=True, check=False, timeout=120)
 
 
 @settings(max_examples=20)

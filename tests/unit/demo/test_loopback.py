@@ -11,12 +11,12 @@ import pytest
 from sltfleet.core.errors import FleetError
 from sltfleet.demo import sshd
 from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
-from tests.support.waiting import pid_is_alive, wait_for
+from tests.support.waiting import PATIENCE_S, pid_is_alive, wait_for
 
 
 def ssh(fleet: LoopbackFleet, alias: str, command: str) -> subprocess.CompletedProcess[str]:
     argv = ["ssh", "-F", str(fleet.ssh_config), "-o", "BatchMode=yes", alias, command]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
 
 def is_listening(address: tuple[str, int]) -> bool:
@@ -53,11 +53,11 @@ def test_a_temporary_folder_and_every_process_go_away() -> None:
         session = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert session.stdout
         pid = int(session.stdout.readline())
-    assert session.wait(10) != 0
+    assert session.wait(PATIENCE_S) != 0
     session.stdout.close()
     assert not folder.exists()
     assert not any(is_listening(address) for address in addresses)
-    assert not pid_is_alive(pid)
+    wait_for(lambda: not pid_is_alive(pid))  # it was sent SIGKILL, and needs a moment to go
     fleet.close()
 
 

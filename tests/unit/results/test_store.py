@@ -240,7 +240,7 @@ def test_two_controllers_that_open_and_import_at_once_count_nothing_twice(paths:
         controller.start()
     try:
         for controller in controllers:
-            controller.join(60)
+            controller.join(200)
         assert [controller.exitcode for controller in controllers] == [0, 0, 0]
     finally:
         for controller in controllers:

@@ -24,9 +24,9 @@ from sltfleet.runner.queue_messages import (
 )
 from sltfleet.runner.queue_redis import RedisServer, masked, reason_of, secrets_of
 from tests.support.queue_model import QueueModel, _bits
+from tests.support.waiting import PATIENCE_S
 
 MEMBERSHIP = Membership("run", "h", "t", 4, "d", 15.0, 60.0)
-PATIENCE_S = 10.0
 
 
 class Flaky:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import shlex
 import signal
+import socket
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,20 +18,18 @@ import pytest
 import yaml
 
 from sltfleet.demo.loopback import LoopbackHost
-from sltfleet.wire.state import STOPPING
+from sltfleet.wire.state import FINISHED, STOPPING
 from tests.faults.books import expect_the_books_to_agree
 from tests.faults.campaign import Campaign, campaign
+from tests.faults.slow_lines import BIG_BYTES, slow_transfers
 from tests.support.cli import Typed
-from tests.support.waiting import wait_for
-
-#: What fills a line for a while, and does not shrink on its way.
-BIG_BYTES = 48 * 1024 * 1024
+from tests.support.waiting import pid_is_alive, wait_for
 
 #: As at a terminal, also where whoever started the tests ignores these signals.
 AT_A_TERMINAL = ("env", "--default-signal=INT,TERM,HUP")
 
 #: An interrupted command may end in good order, and the machine may be loaded.
-ENDING_S = 20.0
+ENDING_S = 120.0
 
 signals = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
@@ -65,10 +65,21 @@ def interrupt(fleet: Campaign, process: subprocess.Popen[str], number: int = sig
     return typed
 
 
-def connections_to(port: int) -> int:
-    """How many connections to a port of this machine are open."""
+def connections_to(address: str, port: int) -> int:
+    """How many connections to a port of this machine are open: see proc_net_tcp(5)."""
+    goal = f"{int.from_bytes(socket.inet_aton(address), sys.byteorder):08X}:{port:04X}"
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    return sum(fields[2].endswith(f":{port:04X}") and fields[3] == "01" for fields in map(str.split, lines))
+    return sum(fields[2] == goal and fields[3] == "01" for fields in map(str.split, lines))
+
+
+def hears(process: subprocess.Popen[str], words: str) -> None:
+    """Read what a command says besides its result, up to these words: it is at its work then."""
+    assert process.stderr is not None
+    said = ""
+    while words not in said:
+        line = process.stderr.readline()
+        assert line, f"it ended without a word of {words!r}: {said}"
+        said += line
 
 
 WAITING_COMMANDS = {
@@ -91,11 +102,11 @@ WAITING_COMMANDS = {
 def test_a_command_that_waits_for_a_silent_host_ends_at_once_and_says_what_to_type_next(
     odd_path: Path, number: int
 ) -> None:
-    mute = LoopbackHost("mute", server="silent", ssh_config=("ConnectTimeout 60",))
+    mute = LoopbackHost("mute", server="silent", ssh_config=("ConnectTimeout 250",))
     with at_a_terminal(odd_path, ["true"], mute) as fleet:
-        port = fleet.loopback.address("mute")[1]
+        mute_address = fleet.loopback.address("mute")
         processes = {command: fleet.person.start(*command.split()) for command in WAITING_COMMANDS}
-        wait_for(lambda: connections_to(port) == len(processes), within_s=30)
+        wait_for(lambda: connections_to(*mute_address) == len(processes), "a connection of every command")
         for process in processes.values():
             process.send_signal(number)
         for command, process in processes.items():
@@ -103,11 +114,11 @@ def test_a_command_that_waits_for_a_silent_host_ends_at_once_and_says_what_to_ty
             assert typed.exit_code == 130, typed.said
             assert f"interrupted\n  next: {WAITING_COMMANDS[command]}" in typed.stderr, typed.said
             assert "Traceback" not in typed.stderr, typed.said
-        assert left_here(fleet) == []
+        wait_for(lambda: left_here(fleet) == [], "the end of all that the commands started")
 
 
 def test_a_proxy_command_is_ended_with_the_command_that_needs_it(odd_path: Path) -> None:
-    behind = LoopbackHost("behind", server="down", ssh_config=("ProxyCommand sleep 1000",))
+    behind = LoopbackHost("behind", server="down", ssh_config=("ProxyCommand sleep 1000", "ConnectTimeout 250"))
     with at_a_terminal(odd_path, ["true"], behind) as fleet:
         process = fleet.person.start("status")
         wait_for(lambda: any(line.startswith("sleep 1000") for line in left_here(fleet)))
@@ -118,8 +129,9 @@ def test_a_proxy_command_is_ended_with_the_command_that_needs_it(odd_path: Path)
 def test_a_transfer_is_ended_and_the_next_sync_makes_the_repo_whole(odd_path: Path, number: int) -> None:
     with at_a_terminal(odd_path, ["true"]) as fleet:
         (fleet.person.cwd / "repo" / "big").write_bytes(os.urandom(BIG_BYTES))
-        process = fleet.person.start("sync")
-        wait_for(lambda: list((fleet.project_dir("alpha") / "repo").glob(".big.*")))
+        with slow_transfers(fleet, odd_path):
+            process = fleet.person.start("sync")
+        wait_for(lambda: list((fleet.project_dir("alpha") / "repo").glob(".big.*")), "a transfer")
         typed = interrupt(fleet, process, number)
         assert "next: `sltfleet sync` again" in typed.stderr
         assert "the repo there is not whole" in fleet.person.does("build", code=4).stderr
@@ -131,11 +143,12 @@ def test_a_transfer_is_ended_and_the_next_sync_makes_the_repo_whole(odd_path: Pa
 def test_a_fetch_is_ended_and_the_next_one_brings_everything_once(odd_path: Path) -> None:
     with at_a_terminal(odd_path, ["sleep 0.1"]) as fleet:
         fleet.person.does("sync")
-        fleet.person.does("run", "--budget", "1s")
+        fleet.person.does("run", "--passes", "3", "--budget", "300s")
         (fleet.run_dir("alpha") / "artifacts" / "attempt-1.out").write_bytes(os.urandom(BIG_BYTES))
-        process = fleet.person.start("fetch")
+        with slow_transfers(fleet, odd_path):
+            process = fleet.person.start("fetch")
         here = fleet.person.cwd / ".sltfleet" / "runs" / fleet.run_dir("alpha").name / "alpha"
-        wait_for(lambda: list(here.rglob("*attempt-1.out*")))
+        wait_for(lambda: list(here.rglob("*attempt-1.out*")), "a transfer")
         typed = interrupt(fleet, process, signal.SIGTERM)
         assert "next: `sltfleet fetch` again" in typed.stderr
         expect_the_books_to_agree(fleet, "alpha")
@@ -157,7 +170,7 @@ def test_a_build_is_ended_where_it_runs_and_no_run_begins(
         process = fleet.person.start(command)
         wait_for(lambda: pid_file.exists() and pid_file.read_text().strip())
         interrupt(fleet, process, number)
-        wait_for(lambda: not Path("/proc", pid_file.read_text().strip()).exists())
+        wait_for(lambda: not pid_is_alive(int(pid_file.read_text())), "the end of what ran there")
         assert fleet.status()["alpha"]["state"] == "idle"
 
 
@@ -175,10 +188,12 @@ def test_a_run_that_is_being_started_goes_on_or_never_began(odd_path: Path) -> N
         process = fleet.person.start("run", "--budget", "300s")
         wait_for(lambda: list(fleet.project_dir("alpha").glob("runs/*/spec.json")))
         typed = interrupt(fleet, process)
-        assert "`sltfleet status`" in typed.stderr
+        assert "`sltfleet status" in typed.stderr
         if fleet.status()["alpha"]["state"] == "running":
             wait_for(lambda: fleet.finished("alpha"))
-        fleet.person.does("run", "-d", "--budget", "300s", "--replace")
+        # The launch may still be under way there, and refuses another one until it has come to its end.
+        again = ("run", "-d", "--budget", "300s", "--replace")
+        wait_for(lambda: fleet.person.types(*again).exit_code == 0, "another run in its place")
         fleet.person.does("stop")
 
 
@@ -193,11 +208,15 @@ WATCHING_COMMANDS = {
 def test_a_run_that_is_watched_goes_on_and_loses_nothing(odd_path: Path, number: int) -> None:
     with at_a_terminal(odd_path, ["sleep 0.1"]) as fleet:
         fleet.person.does("sync")
-        processes = {"run": fleet.person.start("run", "--budget", "8s")}
-        wait_for(lambda: fleet.observed())
+        processes = {"run": fleet.person.start("run", "--budget", "300s")}
+        hears(processes["run"], "alpha: running")
         processes |= {
             command: fleet.person.start(*command.split()) for command in WATCHING_COMMANDS if command != "run"
         }
+        hears(processes["status --watch"], "alpha: running")
+        followed = processes["logs -f"].stdout
+        assert followed is not None
+        assert followed.readline()
         wait_for(lambda: len(fleet.observed()) > 30)
         for process in processes.values():
             process.send_signal(number)
@@ -205,21 +224,37 @@ def test_a_run_that_is_watched_goes_on_and_loses_nothing(odd_path: Path, number:
             typed = fleet.person.finish(process, ENDING_S)
             assert typed.exit_code == 130, typed.said
             assert WATCHING_COMMANDS[command] in typed.stderr, typed.said
-        assert left_here(fleet) == []
+        wait_for(lambda: left_here(fleet) == [], "the end of all that the commands started")
         assert fleet.status()["alpha"]["state"] == "running"
-        wait_for(lambda: fleet.status()["alpha"]["state"] == "finished")
+        fleet.person.does("stop")
         expect_the_books_to_agree(fleet, "alpha")
+
+
+#: A login shell that does what it is told, and keeps whoever told it waiting while the file is there.
+HELD_SHELL = """\
+#!/bin/sh
+/bin/sh "$@"
+code=$?
+while [ -e {held} ]; do sleep 0.05; done
+exit "$code"
+"""
 
 
 def test_a_stop_that_was_interrupted_ends_the_run_all_the_same(odd_path: Path) -> None:
     stubborn = "trap '' TERM; sleep 1000 & wait; wait; wait"
-    with at_a_terminal(odd_path, [stubborn], suite={"kill_after": "2s"}) as fleet:
+    shell, held = odd_path / "shell", odd_path / "held"
+    shell.write_text(HELD_SHELL.format(held=shlex.quote(str(held))))
+    shell.chmod(0o755)
+    hosts = (LoopbackHost("alpha", login_shell=str(shell)),)
+    with at_a_terminal(odd_path, [stubborn], *hosts, suite={"kill_after": "2s"}) as fleet:
         fleet.person.does("sync")
         fleet.person.does("run", "-d", "--budget", "300s")
         wait_for(lambda: fleet.observed())
+        held.touch()
         process = fleet.person.start("stop")
-        wait_for(lambda: json.loads((fleet.run_dir("alpha") / "state.json").read_text())["phase"] == STOPPING)
+        wait_for(lambda: fleet.state("alpha").phase in (STOPPING, FINISHED), "the run's end")
         typed = interrupt(fleet, process)
+        held.unlink()
         assert "`sltfleet status` shows whether the run has ended" in typed.stderr
         wait_for(lambda: fleet.status()["alpha"]["state"] == "stopped")
         assert fleet.attempts_alive("alpha") == []
@@ -231,10 +266,10 @@ def test_a_repro_that_was_interrupted_leaves_no_attempt_on_the_host(odd_path: Pa
     environment = {"LOG": str(odd_path / "attempts.log"), "FLAG": str(flag), "PID_FILE": str(pid_file)}
     with at_a_terminal(odd_path, [unit], suite={"env": environment}) as fleet:
         fleet.person.does("sync")
-        fleet.person.does("run", "--budget", "1s")
+        fleet.person.does("run", "--passes", "1", "--budget", "300s")
         fleet.person.does("fetch")
         flag.touch()
         process = fleet.person.start("repro", fleet.run_dir("alpha").name, unit)
         wait_for(lambda: pid_file.exists() and pid_file.read_text().strip())
         interrupt(fleet, process)
-        wait_for(lambda: not Path("/proc", pid_file.read_text().strip()).exists())
+        wait_for(lambda: not pid_is_alive(int(pid_file.read_text())), "the end of what ran there")

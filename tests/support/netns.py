@@ -18,8 +18,8 @@ import pytest
 
 from sltfleet.demo.loopback import LoopbackHost
 
-#: Settings of ssh that give up on a dead link within seconds.
-IMPATIENT = ("ConnectTimeout 2", "ServerAliveInterval 1")
+#: Settings of ssh that notice a dead link within seconds, on a machine where whoever lives needs seconds to answer.
+WATCHFUL = ("ConnectTimeout 60", "ServerAliveInterval 3")
 
 #: The hardware address that no interface has.
 _NOBODY = "02:00:00:00:ff:ff"
@@ -55,7 +55,7 @@ class Network:
         #: The words that run a command of the person's: see `Person.launcher`.
         self.launcher = _enter(person)
 
-    def host(self, name: str, ssh_config: tuple[str, ...] = IMPATIENT) -> LoopbackHost:
+    def host(self, name: str, ssh_config: tuple[str, ...] = WATCHFUL) -> LoopbackHost:
         """Return the host for a `LoopbackFleet` (`dataclasses.replace` changes more of it)."""
         cable = self._cables[name]
         return LoopbackHost(name, launcher=_enter(cable.host), address=cable.address(2), ssh_config=ssh_config)

@@ -13,6 +13,7 @@ from tests.support.waiting import PATIENCE_S
 
 _SENTINEL = "the script begins here"
 
+
 @dataclass(frozen=True)
 class Answer:
     """What a script gave back, as the transports decode it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from tests.support.waiting import wait_for
 def test_of_two_controllers_that_start_at_once_one_runs_and_the_other_is_told(odd_path: Path) -> None:
     with campaign(odd_path, ["sleep 0.05"]) as fleet:
         fleet.person.does("sync")
-        starts = [fleet.person.start("run", "-d", "--budget", "3s", "-j", "2") for _ in range(4)]
+        starts = [fleet.person.start("run", "-d", "--budget", "300s", "-j", "2") for _ in range(4)]
         typed = [fleet.person.finish(process) for process in starts]
         assert sorted(one.exit_code for one in typed) == [0, 6, 6, 6], [one.said for one in typed]
         for refused in (one for one in typed if one.exit_code):
@@ -26,7 +27,8 @@ def test_of_two_controllers_that_start_at_once_one_runs_and_the_other_is_told(od
             assert "`sltfleet run --replace` ends it" in refused.stderr
         # No trace of those that were refused, here or there.
         assert len(list(fleet.project_dir("alpha").glob("runs/*"))) == 1
-        wait_for(lambda: fleet.status()["alpha"]["state"] == "finished")
+        wait_for(lambda: fleet.finished("alpha"), "an attempt that is over")
+        fleet.person.does("stop")
         expect_the_books_to_agree(fleet, "alpha")
 
 
@@ -34,7 +36,7 @@ def test_a_second_person_sees_the_run_of_the_first_and_may_end_it(odd_path: Path
     with campaign(odd_path, ["sleep 0.05"]) as fleet:
         fleet.person.does("sync")
         fleet.person.does("run", "-d", "--budget", "300s")
-        wait_for(lambda: fleet.observed())
+        wait_for(lambda: fleet.finished("alpha"), "an attempt that is over")
         folder = odd_path / "another person"
         folder.mkdir()
         (folder / "repo").mkdir()
@@ -56,7 +58,8 @@ def test_a_lock_that_a_killed_runner_has_left_stops_nobody(odd_path: Path) -> No
         # Runner and attempts die at once, as on a host that loses its power: nobody takes a lock away.
         fleet.kill_runner("alpha")
         for pid in fleet.attempts_alive("alpha"):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it lasts no longer than a moment
+                os.kill(pid, signal.SIGKILL)
         locks = {name: fleet.project_dir("alpha") / name for name in ("run.lock", "launch.lock")}
         assert all(path.exists() for path in locks.values())
         assert fleet.status()["alpha"]["state"] == "lost"

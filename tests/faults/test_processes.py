@@ -21,9 +21,14 @@ from tests.faults.campaign import Campaign, campaign
 from tests.support.waiting import pid_is_alive, wait_for
 
 #: Becomes a daemon as the textbooks have it: fork, setsid, fork, close everything. With `wiped` it also forgets its
-#: environment, and with it the mark.
+#: environment, and with it the mark. Its parent ends once it is one.
 DAEMON = """\
 import os, sys, time
+def newest():
+    with open(sys.argv[1], "a+") as log:
+        log.seek(0)
+        return log.read().split()[-1:]
+before = newest()
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
@@ -33,7 +38,8 @@ if os.fork() == 0:
         os.execve("/bin/sleep", ["sleep", "600"], {} if sys.argv[2:] == ["wiped"] else dict(os.environ))
     os._exit(0)
 os.wait()
-time.sleep(0.1)
+while newest() == before or open(f"/proc/{newest()[0]}/comm").read() != "sleep\\n":
+    time.sleep(0.02)
 """
 
 
@@ -95,6 +101,9 @@ def test_a_runner_that_is_a_zombie_is_lost_and_can_be_resumed(odd_path: Path) ->
 
 # --- memory ----------------------------------------------------------------------------------------------------------
 
+#: Ends when it was looked at.
+LOOKED_AT = 'until [ -e "$LOG.seen" ]; do sleep 0.05; done'
+
 #: Takes 400 MB, and is the attempt's main process.
 HUNGRY = "exec python3 -c 'import time; x = b\"x\" * (400 << 20); time.sleep(5)'"
 
@@ -125,7 +134,7 @@ def test_a_test_that_the_kernel_kills_for_memory_is_oom_and_the_runner_goes_on(
     shell = odd_path / "shell in the cgroup"
     shell.write_text(f'#!/bin/sh\necho $$ >{small_cgroup}/cgroup.procs\nexec /bin/sh "$@"\n')
     shell.chmod(0o755)
-    units = (HUNGRY, "sleep 0.3", "sleep 0.3; true")
+    units = (HUNGRY, LOOKED_AT, "sleep 0.3")
     suite = {"memory_reserve": "1KiB"}
     with campaign(odd_path, units, (LoopbackHost("alpha", login_shell=str(shell)),), suite=suite) as made:
         made.person.does("sync")
@@ -134,10 +143,11 @@ def test_a_test_that_the_kernel_kills_for_memory_is_oom_and_the_runner_goes_on(
         assert str(runner) in (small_cgroup / "cgroup.procs").read_text().split()
         wait_for(lambda: any(score(pid) == 500 for pid in made.attempts_alive("alpha")), "attempts that go first")
         assert score(runner) == 0
+        Path(f"{made.log}.seen").touch()
         told = made.person.types("status", "--watch")
         assert "finished" in told.stdout, told.said
         outcomes = {event.unit: event.outcome for event in made.finished("alpha")}
-        assert outcomes == {HUNGRY: "oom", "sleep 0.3": "pass", "sleep 0.3; true": "pass"}
+        assert outcomes == {HUNGRY: "oom", LOOKED_AT: "pass", "sleep 0.3": "pass"}
         assert made.person.does("fetch", "--format", "json").json()["summary"]["outcomes"]["oom"] == 2
 
 
@@ -187,6 +197,7 @@ def test_a_runner_that_is_alive_and_makes_no_progress_is_stalled_and_goes_on_whe
         wait_for(lambda: bool(made.finished("alpha")), "an attempt that is over")
         runner = made.identity("alpha").pid
         os.kill(runner, signal.SIGSTOP)
+        wait_for(lambda: (stat := read_stat(runner)) is not None and stat.state == "T", "a runner that is stopped")
         try:
             path = made.run_dir("alpha") / "state.json"
             state = json.loads(path.read_bytes())
@@ -198,7 +209,7 @@ def test_a_runner_that_is_alive_and_makes_no_progress_is_stalled_and_goes_on_whe
             assert "it is still running" in refused.stderr
         finally:
             os.kill(runner, signal.SIGCONT)
-        wait_for(lambda: made.status()["alpha"]["state"] == "running", "a runner that goes on", within_s=60.0)
+        wait_for(lambda: made.status()["alpha"]["state"] == "running", "a runner that goes on")
         os.kill(runner, signal.SIGSTOP)
         made.person.does("stop")
         assert made.status()["alpha"]["state"] == "stopped", "it was woken to say goodbye"

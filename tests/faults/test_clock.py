@@ -30,6 +30,9 @@ from tests.support.waiting import wait_for
 
 HOUR_S = 3600
 
+#: An attempt may take so much longer than its unit, on however slow a machine. It is no hour.
+SLOW_S = 600
+
 #: The three ways to ask for the wall clock. No call of the monotonic clock is touched.
 SHIFTED_CLOCK = r"""
 #define _GNU_SOURCE
@@ -114,21 +117,29 @@ def goes_on(scene: Campaign, attempts: int) -> None:
     wait_for(lambda: len(scene.finished("alpha")) >= before + attempts)
 
 
-def assert_durations_are_right(scene: Campaign, unit_s: float, budget_s: float) -> None:
-    """Nothing in journal and state may be longer or shorter than it was, whatever the wall clock did."""
+def assert_durations_are_right(scene: Campaign, unit_s: float, at_most_s: float) -> None:
+    """Nothing in journal and state may be longer or shorter than it was, whatever the wall clock did.
+
+    The whole run cannot have lasted longer than `at_most_s`, by the clock of the test.
+    """
     finished = scene.finished("alpha")
     done = [event for event in finished if event.outcome == "pass"]
     assert done
-    assert all(unit_s <= event.duration_s < unit_s + 5 for event in done)
-    assert all(0 <= event.duration_s <= event.t < budget_s + 10 for event in finished)
+    assert all(unit_s <= event.duration_s < unit_s + SLOW_S for event in done)
+    assert all(0 <= event.duration_s <= event.t <= at_most_s for event in finished)
     times = [event.t for event in scene.journal("alpha")]
     assert times == sorted(times)
     state = scene.state("alpha")
-    assert budget_s <= state.elapsed_s < budget_s + 10
+    assert finished[-1].t <= state.elapsed_s <= at_most_s
     assert 0 < state.occupancy <= 1
     # No attempt lost, none counted twice: the tests' own log, the journal and the tables agree.
-    started = [pid for what, pid, _ in scene.observed() if what == "start"]
-    assert sorted(started) == sorted(event.pid for event in scene.started("alpha"))
+    seen = [pid for what, pid, _ in scene.observed() if what == "start"]
+    started = {event.pid: event.attempt for event in scene.started("alpha")}
+    assert len(set(seen)) == len(seen)
+    assert set(seen) <= set(started)
+    # Only what was cut may have come to its end before it could say that it began.
+    cut = {event.attempt for event in finished if event.outcome == "cut"}
+    assert {started[pid] for pid in set(started) - set(seen)} <= cut
     assert sum(scene.fetched_outcomes().values()) == len(finished) == len(started)
 
 
@@ -142,33 +153,36 @@ def test_durations_are_right_on_a_host_whose_clock_is_wrong_by_an_hour(
         scene.person.does("sync")
         shown = scene.person.types("doctor").stdout
         assert "clock" in shown, shown
-        scene.person.does("run", "--workers", "2", "--budget", "3s")
+        begin_s = time.monotonic()
+        scene.person.does("run", "--workers", "2", "--passes", "4", "--budget", "300s")
+        took_s = time.monotonic() - begin_s
         (begun,) = (event for event in scene.journal("alpha") if isinstance(event, RunStarted))
-        assert abs(begun.wall_s - time.time() - offset_s) < 600
+        assert abs(begun.wall_s - time.time() - offset_s) < SLOW_S
         assert scene.status()["alpha"]["state"] == "finished"
-        assert_durations_are_right(scene, 0.3, 3.0)
+        assert_durations_are_right(scene, 0.3, took_s)
 
 
 def test_durations_are_right_when_the_clock_jumps_during_the_run(clock: HostClock, odd_path: Path) -> None:
     hosts = [LoopbackHost("alpha", environment=clock.environment)]
     with campaign(odd_path, ["sleep 0.3"], hosts, suite={"timeout": "60s"}) as scene:
         scene.person.does("sync")
-        scene.person.does("run", "--workers", "2", "--budget", "6s", "--detach")
+        begin_s = time.monotonic()
+        scene.person.does("run", "--workers", "2", "--budget", "300s", "--detach")
         for offset_s in (HOUR_S, -HOUR_S):
             clock.set(offset_s)
             # It goes on: nothing times out, nothing waits for an hour to pass.
             goes_on(scene, 3)
         assert scene.status()["alpha"]["state"] == "running"
-        scene.waits_for_the_end()
-        assert scene.status()["alpha"]["state"] == "finished"
+        scene.person.does("stop")
+        assert scene.status()["alpha"]["state"] == "stopped"
         assert {event.outcome for event in scene.finished("alpha")} <= {"pass", "cut"}
-        assert_durations_are_right(scene, 0.3, 6.0)
+        assert_durations_are_right(scene, 0.3, time.monotonic() - begin_s)
 
 
 def test_a_runner_that_was_suspended_goes_on_with_its_run(odd_path: Path) -> None:
     with campaign(odd_path, ["sleep 0.2"]) as scene:
         scene.person.does("sync")
-        scene.person.does("run", "--workers", "2", "--budget", "6s", "--detach")
+        scene.person.does("run", "--workers", "2", "--budget", "300s", "--detach")
         pid = scene.identity("alpha").pid
         wait_for(lambda: len(scene.finished("alpha")) > 2)
         os.kill(pid, signal.SIGSTOP)
@@ -176,8 +190,8 @@ def test_a_runner_that_was_suspended_goes_on_with_its_run(odd_path: Path) -> Non
         time.sleep(1.5)  # longer than the runner ever waits for a signal
         os.kill(pid, signal.SIGCONT)
         goes_on(scene, 5)
-        scene.waits_for_the_end()
-        assert scene.state("alpha").reason == "budget"
+        assert scene.status()["alpha"]["state"] == "running"
+        scene.person.does("stop")
         assert {event.outcome for event in scene.finished("alpha")} <= {"pass", "cut"}
 
 

@@ -17,6 +17,10 @@ from tests.faults.campaign import campaign
 from tests.support.waiting import wait_for
 
 HANGS = "sleep 300"
+
+#: What passes and fails must have done so within that, by the side of whatever else this machine does.
+TIMEOUT = "5s"
+
 IGNORES_SIGTERM = "trap '' TERM; while :; do sleep 0.2; done"
 
 #: Of cgroup v1: what is frozen there is in state D, and no signal reaches it until it is thawed, SIGKILL included.
@@ -26,7 +30,7 @@ STUCK = 'echo $$ >"$FREEZER/tasks"; echo FROZEN >"$FREEZER/freezer.state"; sleep
 
 
 def test_a_hung_file_and_one_that_ignores_sigterm_time_out_and_the_others_go_on(odd_path: Path) -> None:
-    suite = {"timeout": "1s"}
+    suite = {"timeout": TIMEOUT}
     with campaign(odd_path, [HANGS, IGNORES_SIGTERM, "true"], suite=suite) as scene:
         scene.person.does("sync")
         scene.person.does("run", "--workers", "2", "--passes", "1", "--budget", "300s", code=1)
@@ -34,7 +38,7 @@ def test_a_hung_file_and_one_that_ignores_sigterm_time_out_and_the_others_go_on(
         assert outcomes == {HANGS: "timeout", IGNORES_SIGTERM: "timeout", "true": "pass"}
         assert scene.attempts_alive("alpha") == []
         shown = scene.person.does("logs", "--failed").stdout
-        assert shown.count("timed out after 1 s") == 2
+        assert shown.count("timed out after 5 s") == 2
         assert scene.fetched_outcomes() == {"pass": 1, "timeout": 2}
 
 
@@ -58,13 +62,13 @@ def freezer() -> Iterator[Path]:
 
 
 def test_a_file_in_uninterruptible_sleep_is_reported_and_not_waited_for(odd_path: Path, freezer: Path) -> None:
-    suite = {"timeout": "1s", "env": {"FREEZER": str(freezer)}}
+    suite = {"timeout": TIMEOUT, "env": {"FREEZER": str(freezer)}}
     with campaign(odd_path, [STUCK, "true", "false"], suite=suite) as scene:
         scene.person.does("sync")
         started_s = time.monotonic()
         watched = scene.person.does("run", "--workers", "2", "--passes", "1", "--budget", "300s", code=1)
         # Neither its worker nor the run's end waited for it: the passes are done, long before the budget is.
-        assert time.monotonic() - started_s < GIVE_UP_AFTER_S + 20
+        assert time.monotonic() - started_s < GIVE_UP_AFTER_S + 150
         (pid,) = [event.pid for event in scene.started("alpha") if event.unit == STUCK]
         stat = read_stat(pid)
         assert stat is not None

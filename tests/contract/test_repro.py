@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from sltfleet.app.archive import runner_archive
-from sltfleet.core.errors import CommandTimeout
 from sltfleet.core.paths import HostPaths
 from sltfleet.core.repro import repro_script
 from sltfleet.transport.local import LocalTransport
@@ -111,12 +110,12 @@ def test_what_takes_too_long_is_ended_with_all_that_it_started(host: RunnerHost)
     script = "#!/bin/sh\ntrap '' TERM\nsleep 300 &\nsetsid sleep 300 &\necho on my way\nwait; wait; sleep 300\n"
     (host.run_dir(spec) / "bin" / host.binary.name).write_text(script)
     spec_path = host.run_dir(spec) / "spec.json"
-    spec_path.write_text(spec_path.read_text().replace('"timeout_s":20.0', '"timeout_s":0.3'))
+    spec_path.write_text(spec_path.read_text().replace('"timeout_s":20.0', '"timeout_s":4.0'))
     code, printed, (answer,) = repro(host, spec, request_for(spec, event))
     assert code == 0
     assert printed == ["on my way"]
     assert isinstance(answer, Reproduced)
-    assert (answer.outcome, answer.message) == ("timeout", "timed out after 0.3 s")
+    assert (answer.outcome, answer.message) == ("timeout", "timed out after 4 s")
     wait_for(lambda: not host.attempts_of(spec.run_id), "the end of what it started")
 
 
@@ -130,12 +129,12 @@ def test_the_timeout_is_the_attempt_s_own_and_never_more_than_the_suite_allows(h
     assert repro(host, spec, request_for(spec, event, timeout_s=started.timeout_s))[1] == ["3 s"]
     assert repro(host, spec, request_for(spec, event))[1] == ["20 s"], "an older journal does not tell"
     (host.run_dir(spec) / "bin" / host.binary.name).write_text('#!/bin/sh\necho "$LIMIT"; exec sleep 60\n')
-    for asked_s, seen, limit in ((0.3, "1 s", "0.3 s"), (1000.0, "1000 s", "0.5 s")):
+    for asked_s, seen, limit in ((2.6, "2 s", "2.6 s"), (1000.0, "1000 s", "2 s")):
         _, printed, (answer,) = repro(host, spec, request_for(spec, event, timeout_s=asked_s))
         assert isinstance(answer, Reproduced)
         assert (printed, answer.outcome, answer.message) == ([seen], "timeout", f"timed out after {limit}")
         spec_path = host.run_dir(spec) / "spec.json"
-        spec_path.write_text(spec_path.read_text().replace('"timeout_s":20.0', '"timeout_s":0.5'))
+        spec_path.write_text(spec_path.read_text().replace('"timeout_s":20.0', '"timeout_s":2.0'))
 
 
 def test_a_worker_that_this_host_never_had_gets_a_folder(host: RunnerHost) -> None:
@@ -184,7 +183,7 @@ def test_what_cannot_be_run_again_says_why(host: RunnerHost) -> None:
 
 
 def test_a_run_that_is_still_active_is_not_disturbed(host: RunnerHost) -> None:
-    spec = host.spec("sleep 0.1", budget_s=30.0)
+    spec = host.spec("sleep 0.1", budget_s=200.0)
     host.launch(spec)
     wait_for(lambda: bool(finished(host.journal(spec))), "an attempt")
     event = finished(host.journal(spec))[0]
@@ -205,14 +204,18 @@ def test_a_request_that_makes_no_sense_is_wrong_usage(host: RunnerHost) -> None:
 def test_the_attempt_ends_when_the_controller_goes_away(host: RunnerHost) -> None:
     spec = host.spec("exit 0", passes=1)
     event = finished(host.run(spec))[0]
-    (host.run_dir(spec) / "bin" / host.binary.name).write_text('#!/bin/sh\necho $$ > "$LOG"\nsleep 300\n')
+    (host.run_dir(spec) / "bin" / host.binary.name).write_text("#!/bin/sh\necho begun\nsleep 300\n")
     archive = runner_archive()
     paths = HostPaths(str(host.root.parent), host.root.name)
     request = request_for(spec, event)
     script = repro_script(paths, spec.run_id, archive, request)
-    with pytest.raises(CommandTimeout):
-        LocalTransport("here").run(script, timeout_s=2.0)
-    assert host.log.exists()
+
+    def goes_away(line: str) -> None:
+        if line == "begun":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        LocalTransport("here").run(script, timeout_s=PATIENCE_S, on_line=goes_away)
     wait_for(lambda: not host.attempts_of(spec.run_id), "the end of the attempt")
     lock = Path(host.run_dir(spec), "repro.lock")
     wait_for(lambda: subprocess.run(["flock", "-n", str(lock), "true"], check=False).returncode == 0, "the lock")

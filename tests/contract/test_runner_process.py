@@ -29,7 +29,7 @@ class TestStarting:
     def test_launch_answers_once_the_runner_runs_and_the_runner_is_in_a_session_of_its_own(
         self, host: RunnerHost
     ) -> None:
-        spec = host.spec("sleep 0.2")
+        spec = host.spec("sleep 0.2", budget_s=200.0)
         answer = host.launch(spec)
         assert answer.run_id == spec.run_id
         assert answer.workers == 2
@@ -38,25 +38,24 @@ class TestStarting:
         assert os.getsid(answer.identity.pid) == answer.identity.pid
         assert host.state(spec).phase == "running"
         assert (host.root / "current").read_text() == "run-1\n"
-        targets = [str(entry.readlink()) for entry in Path(f"/proc/{answer.identity.pid}/fd").iterdir()]
-        assert targets.count("/dev/null") == 1
         run_dir = str(host.run_dir(spec))
-        ours = (
-            "/dev/null",
-            str(host.root / "run.lock"),
-            f"/proc/{answer.identity.pid}/task/{answer.identity.pid}/children",
-        )
-        assert all(target in ours or target.startswith(run_dir) for target in targets), targets
+        kept = (str(host.root / "run.lock"), f"/proc/{answer.identity.pid}/task/{answer.identity.pid}/children")
+
+        def only_its_own_files_are_open() -> bool:  # but for a moment, such as for a look at /proc
+            targets = [str(entry.readlink()) for entry in Path(f"/proc/{answer.identity.pid}/fd").iterdir()]
+            return [t for t in targets if t not in kept and not t.startswith(run_dir)] == ["/dev/null"]
+
+        wait_for(only_its_own_files_are_open, "a runner that has kept no descriptor of its launcher's")
 
     def test_a_second_run_is_refused_while_one_is_active_and_accepted_afterwards(self, host: RunnerHost) -> None:
-        first = host.spec("sleep 0.2")
-        launched = host.launch(first)
+        first = host.spec("sleep 0.2", budget_s=200.0)
+        host.launch(first)
         second = host.spec("sleep 0.2", run_id="run-2")
         code, answer, _ = host.call("launch", str(host.put(second)))
         assert code == 3
         assert isinstance(answer, Refused)
         assert (answer.problem, answer.run_id) == ("active", "run-1")
-        host.wait_until_gone(launched.identity)
+        host.stop(first)
         code, answer, text = host.call("launch", str(host.run_dir(second)))
         assert isinstance(answer, Launched), text
         host.wait_until_gone(answer.identity)
@@ -98,15 +97,13 @@ class TestStarting:
         host.wait_until_gone(launched.identity)
 
     def test_a_run_is_not_prepared_while_another_one_is_active(self, host: RunnerHost) -> None:
-        first = host.spec("sleep 0.2")
-        launched = host.launch(first)
+        host.launch(host.spec("sleep 0.2", budget_s=200.0))
         code, answer, _ = host.call("prepare", str(host.put(host.spec("sleep 0.2", run_id="run-2"))))
         assert isinstance(answer, Refused)
         assert (code, answer.problem, answer.run_id) == (3, "active", "run-1")
-        host.wait_until_gone(launched.identity)
 
     def test_a_host_begins_with_its_share_and_goes_on_with_what_is_not_in_it(self, host: RunnerHost) -> None:
-        spec = host.spec("sleep 0.1", workers=1, budget_s=20.0)
+        spec = host.spec("sleep 0.1", workers=1, budget_s=200.0)
         members = (Member("g", 1), Member("h", 1))
         (host.put(spec) / "share.json").write_text(to_text(Share("h", members)))
         _, launched, text = host.call("launch", str(host.run_dir(spec)))
@@ -167,7 +164,7 @@ class TestStarting:
 
 class TestRunning:
     def test_workers_flow_through_many_passes_until_the_budget_ends(self, host: RunnerHost) -> None:
-        spec = host.spec("sleep 0.1", budget_s=1.5)
+        spec = host.spec("sleep 0.1", budget_s=4.0)
         events = host.run(spec)
         assert isinstance(events[0], RunStarted)
         assert events[0].units == tuple(sorted(UNITS))
@@ -179,28 +176,34 @@ class TestRunning:
         started = [event.attempt for event in of(events, AttemptStarted)]
         assert sorted(event.attempt for event in attempts) == started == list(range(1, len(started) + 1))
         assert all(event.passed == (event.unit,) for event in attempts if event.outcome == "pass")
-        assert [event.outcome for event in attempts[-2:]] == ["cut", "cut"]
+        # At the budget's end each worker's attempt is cut, but for one that comes to its own end in that moment.
+        assert {event.outcome for event in attempts} <= {"pass", "cut"}
+        assert all(event.t >= spec.budget_s for event in attempts if event.outcome == "cut")
+        assert sum(event.t >= spec.budget_s for event in attempts) <= 2
+        assert all(event.t < spec.budget_s for event in of(events, AttemptStarted))
         assert len(of(events, WorkerStarted)) == len(of(events, WorkerStopped)) == 2
         state = host.state(spec)
         assert (state.phase, state.reason, state.active) == ("finished", "budget", 0)
         assert state.attempts == len(attempts)
 
     def test_workers_are_busy_nearly_all_the_time_as_the_attempts_themselves_saw_it(self, host: RunnerHost) -> None:
-        script = 'date +%s.%N > "$LOG.$$"; sleep 0.3; date +%s.%N >> "$LOG.$$"'
-        spec = host.spec(script, budget_s=2.4)
+        # So long that what a loaded machine takes to start a process is a small part of it.
+        script = 'date +%s.%N > "$LOG.$$"; sleep 1; date +%s.%N >> "$LOG.$$"'
+        spec = host.spec(script, budget_s=5.5)
         events = host.run(spec)
         busy_s = 0.0
         for path in host.log.parent.glob("attempts.log.*"):
             times = [float(line) for line in path.read_text().split()]
             busy_s += times[1] - times[0] if len(times) == 2 else 0.0
         cut_s = sum(event.duration_s for event in finished(events) if event.outcome == "cut")
-        assert (busy_s + cut_s) / (2 * spec.budget_s) > 0.7
-        assert sum(event.busy_s for event in of(events, WorkerStopped)) / (2 * spec.budget_s) > 0.9
-        assert host.state(spec).occupancy > 0.9
+        assert (busy_s + cut_s) / (2 * spec.budget_s) > 0.6
+        assert sum(event.busy_s for event in of(events, WorkerStopped)) / (2 * spec.budget_s) > 0.8
+        assert host.state(spec).occupancy > 0.8
 
     def test_an_attempt_finds_its_arguments_environment_folder_and_niceness(self, host: RunnerHost) -> None:
         # The niceness is set from outside, right after the start: the attempt may be faster than that.
-        script = 'tries=0; while [ "$(nice)" = 0 ] && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done; '
+        script = f'tries=0; while [ "$(nice)" = {os.nice(0)} ] && [ $tries -lt 50 ]; '
+        script += "do sleep 0.1; tries=$((tries + 1)); done; "
         script += (
             'printf "%s|%s|%s|%s|%s|%s|%s\\n" "$1" "$UNIT" "$PWD" "$CARGO_MANIFEST_DIR" "$BRACE" "$SLTFLEET_ATTEMPT" '
         )
@@ -225,12 +228,14 @@ class TestRunning:
         assert all(path.parent.name == "last" for path in kept)
 
     def test_a_sync_during_the_run_does_not_change_the_tree_that_is_tested(self, host: RunnerHost) -> None:
-        spec = host.spec('echo "$(cat data.txt)" >> "$LOG"; sleep 0.1', budget_s=1.2)
-        launched = host.launch(spec)
+        spec = host.spec('echo "$(cat data.txt)" >> "$LOG"; sleep 0.1', budget_s=200.0)
+        host.launch(spec)
         aside = host.package / ".data.txt.tmp"
         aside.write_text("synced meanwhile")
         aside.replace(host.package / "data.txt")
-        host.wait_until_gone(launched.identity)
+        before = len(host.log_lines())
+        wait_for(lambda: len(host.log_lines()) > before + 4, "attempts after the sync")
+        host.stop(spec)
         assert set(host.log_lines()) == {"from the repo"}
 
     def test_selected_partitions_get_their_numbers(self, host: RunnerHost) -> None:
@@ -251,20 +256,20 @@ class TestRunning:
         assert host.log_lines() == [UNITS[1], UNITS[2], UNITS[0]]
 
     def test_once_lets_workers_leave_when_the_list_is_empty(self, host: RunnerHost) -> None:
-        spec = host.spec("sleep 0.05", once=True, budget_s=20.0, workers=4)
+        spec = host.spec("sleep 0.05", once=True, workers=4)
         events = host.run(spec)
         assert goodbye(events).reason == "once"
         assert len(finished(events)) == len(UNITS)
         assert {event.reason for event in of(events, WorkerStopped)} == {"once"}
 
     def test_so_many_passes_and_no_more(self, host: RunnerHost) -> None:
-        events = host.run(host.spec("true", passes=3, budget_s=20.0))
+        events = host.run(host.spec("true", passes=3))
         assert goodbye(events).reason == "passes"
         assert goodbye(events).passes == 3
         assert len(finished(events)) == 3 * len(UNITS)
 
     def test_fail_fast_ends_the_run(self, host: RunnerHost) -> None:
-        events = host.run(host.spec("exit 1", fail_fast=2, budget_s=20.0, workers=1))
+        events = host.run(host.spec("exit 1", fail_fast=2, workers=1))
         assert goodbye(events).reason == "fail-fast"
         assert [event.outcome for event in finished(events)] == ["fail", "fail"]
 
@@ -276,7 +281,7 @@ class TestRunning:
     def test_with_workdir_per_worker_fixed_file_names_do_not_collide(self, host: RunnerHost) -> None:
         script = 'cat data.txt; echo "$WORKER" > target/fixed; echo "$WORKER" > ../../target/root; sleep 0.05; '
         script += '[ "$(cat target/fixed)" = "$WORKER" ] && [ "$(cat ../../target/root)" = "$WORKER" ]'
-        events = host.run(host.spec(script, workdir="per-worker", passes=4, workers=3, budget_s=20.0))
+        events = host.run(host.spec(script, workdir="per-worker", passes=4, workers=3))
         assert {event.outcome for event in finished(events)} == {"pass"}
         assert not (host.repo / "target").exists()
 
@@ -288,7 +293,7 @@ class TestOutcomes:
           */b*) kill -SEGV $$;;
           *) sleep 60;;
         esac"""
-        spec = host.spec(script, passes=1, budget_s=20.0, limits=Limits(timeout_s=0.4, kill_after_s=0.3))
+        spec = host.spec(script, passes=1, limits=Limits(timeout_s=4.0, kill_after_s=0.3))
         events = host.run(spec)
         by_unit = {event.unit: event for event in finished(events)}
         assert {unit: event.outcome for unit, event in by_unit.items()} == dict(
@@ -298,12 +303,12 @@ class TestOutcomes:
         assert (host.run_dir(spec) / by_unit["a.test"].output.path).read_text() == "it broke\n"
         assert by_unit[UNITS[1]].signal == signal.SIGSEGV
         assert "SIGSEGV" in by_unit[UNITS[1]].message
-        assert "timed out after 0.4 s" in by_unit[UNITS[2]].message
+        assert "timed out after 4 s" in by_unit[UNITS[2]].message
         assert all(event.failed for event in by_unit.values())
 
     def test_what_ignores_sigterm_is_killed_with_all_its_children(self, host: RunnerHost) -> None:
         script = "trap '' TERM; sleep 60 & sleep 60 & echo $! >> \"$LOG\"; while :; do sleep 60; done"
-        spec = host.spec(script, passes=1, workers=1, budget_s=20.0, limits=Limits(timeout_s=0.3, kill_after_s=0.2))
+        spec = host.spec(script, passes=1, workers=3, limits=Limits(timeout_s=4.0, kill_after_s=0.2))
         events = host.run(spec)
         assert [event.outcome for event in finished(events)] == ["timeout"] * 3
         assert all(event.signal == signal.SIGKILL for event in finished(events))
@@ -314,7 +319,7 @@ class TestOutcomes:
     def test_a_test_that_joins_another_process_group_times_out_like_any_other(self, host: RunnerHost) -> None:
         program = "import os, time; os.setpgid(0, os.getppid()); time.sleep(60)"
         script = f'echo $$ >> "$LOG"; trap "" TERM; exec "{sys.executable}" -c "{program}"'
-        limits = Limits(timeout_s=1.0, kill_after_s=0.2)
+        limits = Limits(timeout_s=4.0, kill_after_s=0.2)
         (event,) = finished(host.run(host.spec(script, passes=1, workers=1, limits=limits, select=("a.test",))))
         assert (event.outcome, event.signal) == ("timeout", signal.SIGKILL)
         assert not pid_is_alive(int(host.log_lines()[0]))
@@ -338,9 +343,9 @@ class TestOutcomes:
     def test_a_daemon_that_left_the_group_is_found_ended_and_counted(self, host: RunnerHost) -> None:
         script = "setsid sh -c 'echo $$ >> \"$LOG\"; exec sleep 60' & wait_for=0; "
         script += 'while [ "$(wc -l < "$LOG")" -lt "$ATTEMPT" ]; do sleep 0.02; done; exit 0'
-        spec = host.spec(script, passes=1, workers=1, budget_s=20.0)
+        spec = host.spec(script, passes=1, workers=1)
         host.log.write_text("")
-        spec = host.spec(script, passes=1, workers=1, budget_s=20.0, env={**spec.env, "ATTEMPT": "{attempt}"})
+        spec = host.spec(script, passes=1, workers=1, env={**spec.env, "ATTEMPT": "{attempt}"})
         events = host.run(spec)
         assert [event.outcome for event in finished(events)] == ["pass"] * 3
         assert all(event.survivors >= 1 for event in finished(events))
@@ -350,8 +355,10 @@ class TestOutcomes:
 
     def test_a_daemon_and_its_own_children_are_gone_when_the_run_is_over(self, host: RunnerHost) -> None:
         script = "(setsid sh -c 'setsid sleep 60 & echo $! >> \"$LOG\"; exec sleep 60' &); sleep 60"
-        spec = host.spec(script, workers=1, budget_s=1.0)
-        host.run(spec)
+        spec = host.spec(script, workers=1, budget_s=200.0)
+        host.launch(spec)
+        wait_for(host.log_lines, "a daemon")
+        host.stop(spec)
         pids = [int(line) for line in host.log_lines()]
         assert len(pids) == 1
         wait_for(lambda: not pid_is_alive(pids[0]), "the end of the daemon's child")
@@ -359,17 +366,17 @@ class TestOutcomes:
 
     def test_a_daemon_of_a_running_attempt_is_left_alone_while_others_end(self, host: RunnerHost) -> None:
         script = """case "$1" in
-          a.test) (setsid sh -c 'sleep 1; echo done >> "$LOG"' &) ; sleep 1.3;;
+          a.test) (setsid sh -c 'sleep 1; echo done >> "$LOG"' &) ; until [ -e "$LOG" ]; do sleep 0.05; done;;
           *) sleep 0.05;;
         esac"""
-        events = host.run(host.spec(script, passes=1, budget_s=20.0))
+        events = host.run(host.spec(script, passes=1))
         assert {event.outcome for event in finished(events)} == {"pass"}
         assert host.log_lines() == ["done"]
 
     def test_a_test_that_prints_without_end_fills_neither_disk_nor_memory(self, host: RunnerHost) -> None:
-        limits = Limits(timeout_s=60.0, kill_after_s=0.3, output_bytes=64 * 1024)
+        limits = Limits(timeout_s=200.0, kill_after_s=0.3, output_bytes=64 * 1024)
         script = "echo first; head -c 200000000 /dev/zero | tr '\\0' x; echo; echo last; exit 1"
-        spec = host.spec(script, passes=1, workers=1, budget_s=60.0, limits=limits, select=("a.test",))
+        spec = host.spec(script, passes=1, workers=1, limits=limits, select=("a.test",))
         (event,) = finished(host.run(spec))
         assert event.output.size_bytes > 200_000_000
         assert event.output.truncated
@@ -387,7 +394,7 @@ class TestOutcomes:
           */b*) echo '{"t": {"ok": ["z"], "bad": []}}' > "$f";;
         esac; exit 0"""
         rule = JsonVerdict(path="target/out_{worker}.json", passed="t.ok", failed="t.bad")
-        spec = host.spec(script, passes=1, workers=1, budget_s=20.0, verdict=rule, workdir="per-worker")
+        spec = host.spec(script, passes=1, workers=1, verdict=rule, workdir="per-worker")
         by_unit = {event.unit: event for event in finished(host.run(spec))}
         first, second, third = (by_unit[unit] for unit in UNITS)
         assert (first.outcome, first.passed, first.message) == ("fail", ("x",), "boom")
@@ -397,13 +404,13 @@ class TestOutcomes:
         assert "was not written" in third.message
 
     def test_what_cannot_be_started_is_nobodys_failure_and_does_not_spin(self, host: RunnerHost) -> None:
-        spec = host.spec("sleep 0.1", workers=1, budget_s=1.5)
+        spec = host.spec("sleep 0.1", workers=1, budget_s=200.0)
         run_dir = host.put(spec)
         _, answer, text = host.call("launch", str(run_dir))
         assert isinstance(answer, Launched), text
         (run_dir / "bin" / host.binary.name).unlink()
         wait_for(lambda: "cannot start" in host.state(spec).trouble, "trouble in the state file")
-        host.wait_until_gone(answer.identity)
+        host.stop(spec)
         infra = [event for event in finished(host.journal(spec)) if event.outcome == "infra"]
         assert 1 <= len(infra) < 20
         assert all(not event.failed and event.message for event in infra)
@@ -411,7 +418,7 @@ class TestOutcomes:
 
 class TestStopping:
     def test_stop_cuts_what_runs_and_says_goodbye(self, host: RunnerHost) -> None:
-        spec = host.spec("sleep 60", budget_s=60.0)
+        spec = host.spec("sleep 600", budget_s=200.0)
         launched = host.launch(spec)
         answer = host.stop(spec)
         assert answer.was_running
@@ -423,7 +430,7 @@ class TestStopping:
         assert not host.stop(spec).was_running
 
     def test_stop_ends_by_force_what_a_frozen_runner_leaves(self, host: RunnerHost) -> None:
-        spec = host.spec("trap '' TERM; sleep 60", budget_s=60.0)
+        spec = host.spec("trap '' TERM; sleep 60", budget_s=200.0)
         launched = host.launch(spec)
         wait_for(lambda: len(host.attempts_of(spec.run_id)) >= 2, "the attempts")
         os.kill(launched.identity.pid, signal.SIGSTOP)
@@ -454,7 +461,7 @@ class TestStopping:
             stranger.wait()
 
     def test_hangup_is_ignored_and_a_second_signal_changes_nothing(self, host: RunnerHost) -> None:
-        spec = host.spec("sleep 60", budget_s=60.0)
+        spec = host.spec("sleep 600", budget_s=200.0)
         launched = host.launch(spec)
         os.kill(launched.identity.pid, signal.SIGHUP)
         time.sleep(0.1)
@@ -465,7 +472,7 @@ class TestStopping:
         assert goodbye(host.journal(spec)).reason == "stopped"
 
     def test_the_lock_is_free_and_attempts_are_found_after_the_runner_was_killed(self, host: RunnerHost) -> None:
-        spec = host.spec("sleep 60", budget_s=60.0)
+        spec = host.spec("sleep 600", budget_s=200.0)
         launched = host.launch(spec)
         wait_for(lambda: len(host.attempts_of(spec.run_id)) >= 2, "the attempts")
         os.kill(launched.identity.pid, signal.SIGKILL)
@@ -477,7 +484,7 @@ class TestStopping:
         assert goodbye(host.run(again)).reason == "passes"
 
     def test_a_new_run_ends_what_a_lost_runner_left_and_says_so(self, host: RunnerHost) -> None:
-        spec = host.spec("sleep 60", budget_s=60.0)
+        spec = host.spec("sleep 600", budget_s=200.0)
         launched = host.launch(spec)
         wait_for(lambda: len(host.attempts_of(spec.run_id)) >= 2, "the attempts")
         os.kill(launched.identity.pid, signal.SIGKILL)
@@ -500,7 +507,7 @@ class TestStopping:
             reproduced.wait()
 
     def test_a_new_run_leaves_alone_an_attempt_of_a_lost_run_that_is_being_run_again(self, host: RunnerHost) -> None:
-        spec = host.spec("sleep 60", budget_s=60.0, env={})
+        spec = host.spec("exec sleep 600", budget_s=200.0, env={})
         launched = host.launch(spec)
         wait_for(lambda: len(host.attempts_of(spec.run_id)) >= 2, "the attempts")
         os.kill(launched.identity.pid, signal.SIGKILL)
@@ -527,7 +534,7 @@ def test_attempts_are_marked_so_that_they_can_be_found(host: RunnerHost) -> None
     spec = host.spec('exec env - sh -c "sleep 0.6"', budget_s=0.4, workers=1)
     launched = host.launch(spec)
     host.wait_until_gone(launched.identity)
-    other = host.spec("sleep 5", run_id="run-2", budget_s=20.0, workers=1)
+    other = host.spec("sleep 600", run_id="run-2", budget_s=200.0, workers=1)
     host.launch(other)
     wait_for(lambda: bool(host.attempts_of("run-2")), "a marked process")
     mark = mark_of(host.attempts_of("run-2")[0])

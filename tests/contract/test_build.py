@@ -290,14 +290,17 @@ def test_a_rustup_shim_without_a_toolchain_is_no_cargo_and_the_next_one_is_taken
 
 def test_a_build_that_takes_too_long_is_ended_with_all_that_it_started(odd_path: Path) -> None:
     repo = make_crate(odd_path / "repo")
-    pid_file = odd_path.parent / "pid"
+    flag, pid_file = odd_path.parent / "flag", odd_path.parent / "pid"
     (repo / "build.rs").write_text(
-        f'fn main() {{ std::fs::write(r"{pid_file}", std::process::id().to_string()).unwrap();'
-        " std::thread::sleep(std::time::Duration::from_secs(1000)); }\n"
+        f'fn main() {{ println!("cargo:rerun-if-changed={flag}"); if std::path::Path::new(r"{flag}").exists() {{'
+        f' std::fs::write(r"{pid_file}", std::process::id().to_string()).unwrap();'
+        " std::thread::sleep(std::time::Duration::from_secs(1000)); } }\n"
     )
+    with opened(odd_path, local_hosts(odd_path, "one"), suites=suites()) as fleet:
+        sync_and_build(fleet)  # the compiler has all the time that it needs
+    flag.touch()
     with opened(odd_path, local_hosts(odd_path, "one"), suites=suites(timeout="8s")) as fleet:
-        sync(fleet, silent)
-        error = built_by(fleet).errors["one"]
+        error = built_by(fleet, force=True).errors["one"]
     assert isinstance(error, BuildError)
     assert "build.timeout" in error.fix
     assert_ends(int(pid_file.read_text()))

@@ -27,6 +27,7 @@ from sltfleet.transport.base import CommandResult, LineSink, RsyncEndpoint
 from sltfleet.wire.events import Note, event_to_line
 from tests.support.hosts import write_fleet_yaml
 from tests.support.journals import LATER_RUN_ID, RUN_ID, JournalBuilder
+from tests.support.waiting import wait_for
 
 SUITES = {"slt": {"build": {"test": "slt"}, "units": {"kind": "files", "root": "t"}}}
 
@@ -168,7 +169,9 @@ def test_a_run_can_be_fetched_while_its_journal_is_being_written(scene: Scene) -
             event_to_line(Note(1, "busy")).decode(),
         ]
     )
+    before = (folder / "journal.jsonl").stat().st_size
     try:
+        wait_for(lambda: (folder / "journal.jsonl").stat().st_size > before, "a writer at work")
         counts = [scene.fetch(RUN_ID).imported["here"].events for _ in range(5)]
     finally:
         writer.kill()

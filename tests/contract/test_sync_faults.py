@@ -21,7 +21,7 @@ from sltfleet.core.shell import rsync_rsh
 from sltfleet.transport.rsync import run_rsync
 from tests.support.fleets import local_hosts, opened
 from tests.support.synced import error_of, host_dir, record_of, sync_local, write
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 
 def test_a_sync_that_fails_leaves_a_mark_that_is_refused_by_name_until_a_sync_is_whole(
@@ -107,7 +107,7 @@ def test_a_host_that_never_answers_ends_in_time_and_delays_no_other(
     wait = f"""echo $$ >'{pid_file}'; sleep 1000 & wait"""
     fake_rsync(odd_path, monkeypatch, f"""case "$*" in *"root of silent"*) {wait};; esac\nexec {real} "$@" """)
     with opened(odd_path, local_hosts(odd_path, "silent", "other")) as fleet:
-        results = sync(fleet, silent, timeout_s=1)
+        results = sync(fleet, silent, timeout_s=6)
     assert isinstance(error_of(results, "silent"), CommandTimeout)
     assert "other" in results.values
     assert_group_is_gone(int(pid_file.read_text()))
@@ -119,7 +119,7 @@ def test_a_remote_shell_that_says_nothing_ends_by_rsyncs_own_limit(odd_path: Pat
     mute.chmod(0o755)
     result = run_rsync(
         ["rsync", "--timeout=1", "-e", rsync_rsh([str(mute)]), "a:/x", str(odd_path)],
-        timeout_s=30,
+        timeout_s=PATIENCE_S,
         stop=threading.Event(),
         on_progress=lambda _progress: None,
     )
@@ -134,7 +134,7 @@ def test_a_remote_shell_that_does_not_end_when_all_is_done_is_given_up_and_delay
     linger = f"""{real} "$@"; echo $$ >'{pid_file}'; sleep 1000 & wait"""
     fake_rsync(odd_path, monkeypatch, f"""case "$*" in *"root of one"*) {linger};; esac\nexec {real} "$@" """)
     with opened(odd_path, local_hosts(odd_path, "one", "other")) as fleet:
-        results = sync(fleet, silent, silent_limit_s=1)
+        results = sync(fleet, silent, silent_limit_s=6)
         error = error_of(results, "one")
         assert isinstance(error, CommandTimeout)
         assert "without a word" in error.why
@@ -168,7 +168,7 @@ with opened(folder, local_hosts(folder, "one")) as fleet:
     try:
         wait_for(lambda: pid_file.exists() and pid_file.read_text().strip())
         child.send_signal(signal.SIGINT)
-        assert child.wait(20) != 0
+        assert child.wait(PATIENCE_S) != 0
     finally:
         child.kill()
         child.communicate()

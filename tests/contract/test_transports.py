@@ -169,13 +169,18 @@ def test_an_error_of_the_sink_ends_the_command(transport: Transport) -> None:
 
 def test_a_deadline_that_passes_is_an_error_and_ends_a_watched_script(transport: Transport) -> None:
     pids: list[int] = []
-    started = time.monotonic()
-    with pytest.raises(CommandTimeout) as caught:
-        transport.run(
-            Script("echo $$; cat <&3", watched=True), timeout_s=1.5, on_line=lambda line: pids.append(int(line))
-        )
-    assert time.monotonic() - started < 15
-    assert caught.value.host == transport.host
+    for timeout_s in (1.5, 30.0):  # on a loaded machine the script may begin when it is over
+        started = time.monotonic()
+        with pytest.raises(CommandTimeout) as caught:
+            transport.run(
+                Script("echo $$; cat <&3", watched=True),
+                timeout_s=timeout_s,
+                on_line=lambda line: pids.append(int(line)),
+            )
+        assert time.monotonic() - started < timeout_s + 30
+        assert caught.value.host == transport.host
+        if pids:
+            break
     wait_for(lambda: not pid_is_alive(pids[0]))
     assert run(transport, "echo still here").stdout == "still here\n"
 
@@ -184,7 +189,7 @@ def test_output_without_an_end_does_not_hold_up_the_deadline(transport: Transpor
     started = time.monotonic()
     with pytest.raises(CommandTimeout):
         run(transport, "exec yes", timeout_s=1)
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 30
 
 
 def test_a_watched_script_that_ends_by_itself_is_not_waited_for(transport: Transport) -> None:

@@ -52,7 +52,7 @@ def test_broken_hosts_are_named_with_their_reason_and_the_good_one_goes_on(broke
 @pytest.mark.cargo
 def test_a_run_starts_on_the_good_host_and_says_which_ones_it_had_to_leave_out(broken_fleet: Person) -> None:
     broken_fleet.types("sync")
-    run = broken_fleet.does("run", "--workers", "2", "--budget", "2s", code=ExitCode.HOST)
+    run = broken_fleet.does("run", "--workers", "2", "--budget", "10s", code=ExitCode.HOST)
     assert "2/2" in run.stdout
     status = broken_fleet.does("status", "--format", "json", code=ExitCode.HOST).json()
     states = {host["host"]: host["state"] for host in status["hosts"]}
@@ -90,7 +90,7 @@ def test_no_matching_unit_a_second_run_and_a_run_before_a_sync_are_refused_by_na
     local_fleet.does("sync")
     none = local_fleet.does("run", "--budget", "1s", "--unit", "nothing/*", code=ExitCode.RUN)
     assert "nothing/*" in none.stderr
-    local_fleet.does("run", "--budget", "60s", "--detach")
+    local_fleet.does("run", "--budget", "300s", "--detach")
     second = local_fleet.does("run", "--budget", "1s", code=ExitCode.RUN)
     assert "--replace" in second.stderr
     local_fleet.does("run", "--budget", "1s", "--replace")

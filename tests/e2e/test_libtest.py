@@ -24,7 +24,7 @@ def make_project(person: Person, suite: dict[str, object]) -> None:
         "project": "libtests",
         "repo": "repo",
         "hosts": local_host(person),
-        "suites": {"all": {"timeout": "20s", "kill_after": "1s", **suite}},
+        "suites": {"all": {"timeout": "60s", "kill_after": "1s", **suite}},
     }
     (person.cwd / "fleet.yaml").write_text(json.dumps(fleet))
 
@@ -66,16 +66,16 @@ EXPECTED = {
 
 def test_every_test_of_a_workspace_is_a_unit_with_its_own_verdict(person: Person) -> None:
     make_project(
-        person, {"build": {"workspace": True}, "units": {"kind": "libtest", "batch": "1s"}, "workdir": "per-worker"}
+        person, {"build": {"workspace": True}, "units": {"kind": "libtest", "batch": "5s"}, "workdir": "per-worker"}
     )
     with stopped_at_the_end(person):
         person.does("sync")
-        person.does("run", "--workers", "2", "--budget", "60s", "--passes", "1", code=1)
+        person.does("run", "--workers", "2", "--budget", "200s", "--passes", "1", code=1)
         person.does("fetch")
         assert verdicts(person) == EXPECTED
 
         # Now their durations are known, so that small tests share a process; nothing else may be different.
-        person.does("run", "--workers", "2", "--budget", "60s", "--passes", "2", code=1)
+        person.does("run", "--workers", "2", "--budget", "200s", "--passes", "2", code=1)
         person.does("fetch")
         assert verdicts(person) == EXPECTED
         started = [event["pid"] for event in journal_of(person) if event["kind"] == "attempt-started"]
@@ -89,7 +89,7 @@ def test_single_tests_are_canaries_and_can_be_run_again(person: Person) -> None:
         person.does("sync")
         trusted = person.does("doctor", "--suite", "all", "-v")
         assert "the failing canary beta::hard::exits_with_zero failed" in trusted.stdout
-        person.does("run", "--workers", "2", "--budget", "60s", "--passes", "1", code=1)
+        person.does("run", "--workers", "2", "--budget", "200s", "--passes", "1", code=1)
         run = str(person.does("fetch", "--format", "json").json()["run"])
     again = person.does("repro", run, "alpha::api::fails", code=1)
     assert "two by two" in again.stdout
@@ -104,7 +104,7 @@ def test_ignored_tests_run_where_they_are_asked_for_and_an_executable_can_be_lef
     )
     with stopped_at_the_end(person):
         person.does("sync")
-        person.does("run", "--workers", "2", "--budget", "60s", "--passes", "1")
+        person.does("run", "--workers", "2", "--budget", "200s", "--passes", "1")
         person.does("fetch")
     assert verdicts(person) == {"alpha::tests::takes_a_day": ("pass", "")}
 
@@ -129,8 +129,8 @@ def test_a_suite_without_cargo_builds_lists_and_runs_what_it_is_told(person: Per
     )
     with stopped_at_the_end(person):
         person.does("sync")
-        person.does("run", "--workers", "2", "--budget", "60s", "--passes", "1", code=1)
-        person.does("run", "--workers", "2", "--budget", "60s", "--passes", "1", code=1)
+        person.does("run", "--workers", "2", "--budget", "200s", "--passes", "1", code=1)
+        person.does("run", "--workers", "2", "--budget", "200s", "--passes", "1", code=1)
         person.does("fetch")
     assert verdicts(person) == {"one": ("pass", ""), "two words": ("fail", "exit code 1")}
     assert len((person.home / "built").read_text().splitlines()) == 1, "nothing had changed: built once"
@@ -149,6 +149,6 @@ def test_a_suite_may_build_nothing_at_all(person: Person) -> None:
     )
     with stopped_at_the_end(person):
         person.does("sync")
-        person.does("run", "--workers", "2", "--budget", "60s", "--passes", "1", code=1)
+        person.does("run", "--workers", "2", "--budget", "200s", "--passes", "1", code=1)
         person.does("fetch")
     assert verdicts(person) == {"alpha/src/lib.rs": ("fail", "exit code 1"), "beta/src/main.rs": ("pass", "")}

@@ -18,6 +18,7 @@ import pytest
 from tests.e2e.conftest import stopped_at_the_end
 from tests.e2e.observer import make_observer
 from tests.support.cli import Person
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.cargo
 
@@ -40,7 +41,7 @@ class Terminal:
         os.close(theirs)
         self.drawn = ""
 
-    def read(self, until: str | None, timeout_s: float = 60.0) -> str:
+    def read(self, until: str | None, timeout_s: float = PATIENCE_S) -> str:
         """Read until a pattern was drawn, or to the end; return what was drawn, without control sequences."""
         deadline = time.monotonic() + timeout_s
         while until is None or not re.search(until, self.text):
@@ -82,7 +83,7 @@ def test_steps_are_drawn_as_bars_and_what_came_of_them_stays(project: Person) ->
     terminal = Terminal(project, "sync")
     try:
         text = terminal.read(None)
-        assert terminal.process.wait(10) == 0, text
+        assert terminal.process.wait(PATIENCE_S) == 0, text
         assert "✓ localhost: syncing:" in text
         # Above the bars, on a line of its own.
         assert re.search(r"(^|[\r\n])\s*✓ localhost: syncing:", text), text
@@ -92,12 +93,12 @@ def test_steps_are_drawn_as_bars_and_what_came_of_them_stays(project: Person) ->
 
 def test_ctrl_c_leaves_the_run_running_and_says_how_to_come_back(project: Person) -> None:
     project.does("sync")
-    terminal = Terminal(project, "run", "--workers", "2", "--budget", "60s")
+    terminal = Terminal(project, "run", "--workers", "2", "--budget", "300s")
     try:
         terminal.read(r"running +2/2")
         os.killpg(terminal.process.pid, signal.SIGINT)
         text = terminal.read("goes on")
-        assert terminal.process.wait(10) == 130, text
+        assert terminal.process.wait(PATIENCE_S) == 130, text
         assert "sltfleet status --watch" in text
     finally:
         terminal.close()

@@ -49,7 +49,7 @@ def test_a_suite_whose_failing_canary_passes_is_refused(person: Person) -> None:
         assert "fix: the executable exits with success although something failed" in refused.stdout
 
         # A run that is active is not in its way, and is not disturbed.
-        person.does("run", "--suite", "observer", "--workers", "1", "--budget", "60s", "--detach")
+        person.does("run", "--suite", "observer", "--workers", "1", "--budget", "300s", "--detach")
         trusted = person.does("doctor", "--suite", "observer", "-v")
         assert "the failing canary liar's [1].unit failed: row 1 of /x/1 differs" in trusted.stdout
         (host,) = person.does("status", "--format", "json").json()["hosts"]
@@ -78,7 +78,7 @@ def test_failures_show_as_their_causes_and_can_be_run_again(person: Person) -> N
     assert 'did you mean "honest.unit"' in person.does("repro", run, "honets.unit", code=6).stderr.replace("'", '"')
 
     line = person.does("repro", run, "honest.unit", "--print").stdout
-    by_hand = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=False)
+    by_hand = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=200, check=False)
     assert by_hand.returncode == 1
     assert by_hand.stderr == "FAILED honest.unit: no such table: t7\n"
 

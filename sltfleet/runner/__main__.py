@@ -78,15 +78,9 @@ def _resume(run_dir: str) -> int:
 
 
 def _run(run_dir: str, go_on: bool) -> int:
-    from sltfleet.runner.recovery import RecoveryError
     from sltfleet.runner.run import run
-    from sltfleet.runner.specfile import SpecError
 
-    try:
-        return run(run_dir, go_on)
-    except (SpecError, RecoveryError) as error:
-        sys.stderr.write(f"sltfleet: {error}\n")
-        return 3
+    return run(run_dir, go_on)
 
 
 def _stop(run_dir: str, timeout_s: float) -> int:

@@ -1,8 +1,7 @@
 """The command `launch`: starts a run's runner, and answers once it runs. What was not prepared is prepared first.
 
-The runner gets a session of its own, /dev/null as input, the log as output and no other descriptor, and ignores SIGHUP
-(what nohup does): neither the end of the connection nor the death of this process reaches it. Where a logout would,
-`session` says how to escape.
+The runner is a fork of this process in a session of its own: neither the end of the connection nor the death of this
+process reaches it. Where a logout would, `session` says how to escape.
 """
 
 from __future__ import annotations
@@ -10,10 +9,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-import subprocess
 import sys
 import time
-from typing import List, Mapping, Union
+from typing import Callable, Union
 
 from sltfleet.runner import session
 from sltfleet.runner.files import FILE_MODE, tail
@@ -48,7 +46,7 @@ def _launch(spec: Spec, paths: RunPaths, archive: str) -> Union[Launched, Refuse
     if isinstance(prepared, Refused):
         return prepared
     lost_run_id = _lost_before(paths, ProjectPaths(spec.project_root))
-    answer = start_runner(paths, archive, "run")
+    answer = start_runner(paths, archive)
     return dataclasses.replace(answer, lost_run_id=lost_run_id) if isinstance(answer, Launched) else answer
 
 
@@ -63,47 +61,44 @@ def _lost_before(paths: RunPaths, project: ProjectPaths) -> str:
 
 
 def start_runner(
-    paths: RunPaths, archive: str, command: str, limit_s: float = START_LIMIT_S
+    paths: RunPaths, archive: str, *, go_on: bool = False, limit_s: float = START_LIMIT_S
 ) -> Union[Launched, Refused]:
-    """Start a runner on the run's folder by its `command`, and wait up to `limit_s` until it runs."""
-    argv = [sys.executable, "-S", "-E", archive, command, paths.root]
+    """Start a runner on the run's folder, and wait up to `limit_s` until it runs. `go_on`: as after `resume`."""
     login = session.look(os.environ)
     scope = session.scope_words(login)
     if scope:
+        argv = [*scope, sys.executable, "-S", "-E", archive, "go-on" if go_on else "run", paths.root]
         environment = {**os.environ, session.RUNTIME_DIR: login.runtime_dir}
-        answer = _start(paths, [*scope, *argv], environment, limit_s)
+        answer = _start(paths, lambda: session.become(argv, environment), limit_s)
         if isinstance(answer, Launched):
             return answer
-    return _start(paths, argv, os.environ, limit_s)
+
+    def run_here() -> int:
+        # Of a zipapp every process compiles its modules anew: what is imported for the launch is not, in a fork.
+        from sltfleet.runner.run import run
+
+        return run(paths.root, go_on)
+
+    return _start(paths, run_here, limit_s)
 
 
-def _start(
-    paths: RunPaths, argv: List[str], environment: Mapping[str, str], limit_s: float
-) -> Union[Launched, Refused]:
+def _start(paths: RunPaths, work: Callable[[], int], limit_s: float) -> Union[Launched, Refused]:
     log = os.open(paths.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited, as from nohup
     said_before = os.fstat(log).st_size
     try:
-        process = subprocess.Popen(
-            argv,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            cwd=paths.root,
-        )
+        pid = session.detached(work, log, paths.root)
     except OSError as error:
-        return Refused("start", f"cannot start {argv[0]}: {error.strerror}", "install python3 3.8 or newer")
+        return Refused("start", f"no process can be started: {error.strerror}", "see `ulimit -u` and `free` there")
     finally:
         os.close(log)
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
-        exit_code = process.poll()
+        ended, status = os.waitpid(pid, os.WNOHANG)
         state = read_state(paths)
-        if state is not None and state.identity.pid != process.pid:
+        if state is not None and state.identity.pid != pid:
             state = None  # what an earlier runner said
-        if state is not None and state.reason != "error" and (exit_code == 0 or is_alive(state.identity)):
+        done = ended and os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
+        if state is not None and state.reason != "error" and (done or is_alive(state.identity)):
             return Launched(
                 identity=state.identity,
                 run_id=state.run_id,
@@ -113,11 +108,16 @@ def _start(
                 python=".".join(str(part) for part in sys.version_info[:3]),
                 elapsed_s=state.elapsed_s,
             )
-        if exit_code is not None:
+        if ended:
             said = tail(paths.log, min(2000, os.path.getsize(paths.log) - said_before)).strip()
-            return Refused("start", f"the runner ended with exit code {exit_code}: {said}", f"see {paths.log}")
+            return Refused("start", f"the runner ended with {_how(status)}: {said}", f"see {paths.log}")
         time.sleep(_POLL_S)
-    process.kill()
-    process.wait()
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
     end_attempts(paths.root)
     return Refused("start", f"the runner did not start within {limit_s:g} s", f"see {paths.log}")
+
+
+def _how(status: int) -> str:
+    """How a process ended, by its wait status."""
+    return f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit code {os.WEXITSTATUS(status)}"

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from typing import Dict, List, Mapping, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Set, Tuple
 
 from sltfleet.runner import linux
 from sltfleet.runner.artifacts import Artifacts
@@ -46,11 +46,9 @@ from sltfleet.runner.outputs import GrowingOutput, Outputs
 from sltfleet.runner.pace import next_due_s
 from sltfleet.runner.paths import RunPaths
 from sltfleet.runner.phases import Over
-from sltfleet.runner.queue_link import WAKE_SIGNAL
 from sltfleet.runner.replay import Past
 from sltfleet.runner.reporter import Reporter
 from sltfleet.runner.sampler import Sampler
-from sltfleet.runner.shared_queue import SharedQueue
 from sltfleet.runner.spawn import Spawner, template_values
 from sltfleet.runner.units import Unit
 from sltfleet.wire import events as wire
@@ -58,9 +56,12 @@ from sltfleet.wire.spec import Spec
 from sltfleet.wire.state import Identity
 from sltfleet.wire.template import TemplateError
 
+if TYPE_CHECKING:
+    from sltfleet.runner.shared_queue import SharedQueue
+
 #: What the loop waits for. SIGHUP is ignored: a runner outlives the connection that started it.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-SIGNALS = (signal.SIGCHLD, *STOP_SIGNALS, WAKE_SIGNAL)
+SIGNALS = (signal.SIGCHLD, *STOP_SIGNALS)
 
 #: What follows is due at whole multiples of these, so that one wake-up serves all of it.
 SAMPLE_EVERY_S = 1.0
@@ -102,6 +103,7 @@ class Loop:
         self._units: Dict[str, Unit] = {unit.id: unit for unit in units}
         self._dispatcher = dispatcher
         self._queue = queue
+        self._signals = SIGNALS if queue is None else (*SIGNALS, queue.wake_signal)
         make_folder(paths.slots)
         self._reporter = Reporter(spec, paths, identity, tuple(self._units), dispatcher)
         self._outputs = Outputs(paths.slots, spec.limits.output_bytes)
@@ -131,7 +133,7 @@ class Loop:
 
         Raises whatever goes wrong in the runner itself.
         """
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
         begin_s = self._past.elapsed_s if self._past else 0.0
         self._zero = time.monotonic() - begin_s
         self._next_sample, self._next_state = next_due_s(begin_s, SAMPLE_EVERY_S), begin_s
@@ -162,7 +164,7 @@ class Loop:
 
     def _turn(self) -> None:
         wait_s = 0.0 if self._more_to_reap else max(0.0, self._next_wake() - self._now())
-        received = signal.sigtimedwait(SIGNALS, wait_s)
+        received = signal.sigtimedwait(self._signals, wait_s)
         self._reap()
         # Another number may mean nothing: to a process that was stopped (SIGSTOP, a freezer) and goes on after the
         # timeout, CPython's sigtimedwait returns a structure that nobody has filled.

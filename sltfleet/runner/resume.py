@@ -39,7 +39,7 @@ def _resume(spec: Spec, paths: RunPaths, archive: str) -> Union[Launched, Refuse
     if survivors:
         pids = ", ".join(map(str, survivors))
         return Refused("start", f"processes of the run do not die: {pids}", "look at them with `ps -o pid,stat,wchan`")
-    return start_runner(paths, archive, "go-on", READ_LIMIT_S)
+    return start_runner(paths, archive, go_on=True, limit_s=READ_LIMIT_S)
 
 
 def _ended(paths: RunPaths) -> Optional[Refused]:

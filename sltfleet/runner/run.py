@@ -1,7 +1,7 @@
 """The commands `run` and `go-on`: become the project's active runner and run the event loop to its end.
 
-They are started by `launch` and `resume`, in a session of their own. Everything is imported before the first worker
-starts: a zipapp is read lazily, and must not be needed any more when somebody cleans up.
+`launch` and `resume` do this in a fork of their own. Everything is imported before the first worker starts: a zipapp is
+read lazily, and must not be needed any more when somebody cleans up.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import gc
 import os
 import signal
 import sys
-from typing import Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Optional, Sequence, Tuple
 
 from sltfleet.runner import linux, sampler
 from sltfleet.runner.batches import Batcher
@@ -27,22 +27,20 @@ from sltfleet.runner.paths import ProjectPaths, RunPaths
 from sltfleet.runner.phases import Config
 from sltfleet.runner.prepare import units_digest
 from sltfleet.runner.processes import own_identity
-from sltfleet.runner.queue_link import QueueLink
-from sltfleet.runner.queue_messages import Membership
-from sltfleet.runner.queue_redis import RedisServer
-from sltfleet.runner.queue_schedule import QueueScheduler
-from sltfleet.runner.recovery import recover
+from sltfleet.runner.recovery import RecoveryError, recover
 from sltfleet.runner.replay import Past, kept_units
 from sltfleet.runner.schedule import PassScheduler, Scheduler
 from sltfleet.runner.shards import shard_of
-from sltfleet.runner.shared_queue import SharedQueue
 from sltfleet.runner.spawn import own_environment
-from sltfleet.runner.specfile import read_share, read_spec
+from sltfleet.runner.specfile import SpecError, read_share, read_spec
 from sltfleet.runner.stop import end_lost_attempts
 from sltfleet.runner.units import Unit, resolve_units
 from sltfleet.wire.share import Share
 from sltfleet.wire.spec import LibtestUnits, Spec
 from sltfleet.wire.state import identity_to_line
+
+if TYPE_CHECKING:
+    from sltfleet.runner.shared_queue import SharedQueue
 
 #: So many units are named in a note.
 MAX_NAMED = 10
@@ -52,10 +50,19 @@ KEEP_S = 86_400.0
 
 
 def run(run_dir: str, go_on: bool = False) -> int:
-    """Run the run whose folder is `run_dir`, and return the exit code: 0, or 3 where another run is active.
+    """Run the run whose folder is `run_dir`, and return the exit code: 0, or 3 where it cannot be, with the reason on
+    stderr.
 
-    `go_on`: with the rest of its budget, where its runner was lost. Raises SpecError and RecoveryError.
+    `go_on`: with the rest of its budget, where its runner was lost.
     """
+    try:
+        return _run(run_dir, go_on)
+    except (SpecError, RecoveryError) as error:
+        sys.stderr.write(f"sltfleet: {error}\n")
+        return 3
+
+
+def _run(run_dir: str, go_on: bool) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     paths = RunPaths(run_dir)
     spec = read_spec(paths.spec)
@@ -144,6 +151,8 @@ def make_scheduler(
     there = frozenset(units)
     shard = [unit for unit in dealt if unit in there]
     if share.queue is not None:
+        from sltfleet.runner.queue_schedule import QueueScheduler
+
         return QueueScheduler(
             units,
             spec.seed,
@@ -160,9 +169,19 @@ def make_scheduler(
 
 
 def _queue(spec: Spec, share: Optional[Share], scheduler: Scheduler) -> Optional[SharedQueue]:
-    """Return the queue that the hosts share, None where there is none."""
-    if share is None or share.queue is None or not isinstance(scheduler, QueueScheduler):
+    """Return the queue that the hosts share, None where there is none.
+
+    Most runs have none, and somebody waits for the launch: what is for a queue is imported only where there is one.
+    """
+    if share is None or share.queue is None:
         return None
+    from sltfleet.runner.queue_link import QueueLink
+    from sltfleet.runner.queue_messages import Membership
+    from sltfleet.runner.queue_redis import RedisServer
+    from sltfleet.runner.queue_schedule import QueueScheduler
+    from sltfleet.runner.shared_queue import SharedQueue
+
+    assert isinstance(scheduler, QueueScheduler)
     membership = Membership(
         run_id=spec.run_id,
         host=share.host,

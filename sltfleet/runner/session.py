@@ -9,11 +9,15 @@ not touched by logind (logind.conf(5), `KillExcludeUsers`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
+import signal
+import sys
+import traceback
 from dataclasses import dataclass
-from typing import List, Mapping, Optional
+from typing import Callable, List, Mapping, NoReturn, Optional
 
 #: As PAM sets it, and systemd-run(1) needs it.
 RUNTIME_DIR = "XDG_RUNTIME_DIR"
@@ -51,3 +55,43 @@ def look(environ: Mapping[str, str], root: str = "/") -> Login:
         runtime_dir=runtime_dir if os.path.exists(os.path.join(runtime_dir, "systemd/private")) else "",
         systemd_run=shutil.which("systemd-run", path=environ.get("PATH")),
     )
+
+
+def detached(work: Callable[[], int], log: int, folder: str) -> int:
+    """Fork a process that does `work` in `folder` and exits with what that returns, and return its pid.
+
+    It has a session of its own, /dev/null as input, the descriptor `log` as output and no other descriptor, and ignores
+    SIGHUP, which is what nohup does. Raises OSError.
+    """
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    exit_code = 1
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.setsid()
+        os.chdir(folder)
+        _keep_only(log)
+        exit_code = work()
+    except BaseException:  # noqa: BLE001 - whatever it is, it is told and ends here, not in the parent's code
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(exit_code)  # nothing that the parent has begun is to be ended here
+
+
+def become(argv: List[str], environment: Mapping[str, str]) -> NoReturn:
+    """Turn into another program. Raises OSError."""
+    os.execve(argv[0], argv, environment)
+
+
+def _keep_only(log: int) -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            with contextlib.suppress(OSError):  # that of the listing itself is closed by now
+                os.close(int(name))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import List, Optional
 
-from sltfleet.runner.queue_link import QueueLink
+from sltfleet.runner.queue_link import WAKE_SIGNAL, QueueLink
 from sltfleet.runner.queue_messages import Answer, Told
 from sltfleet.runner.queue_schedule import QueueScheduler
 from sltfleet.wire import events as wire
@@ -20,6 +20,9 @@ GOODBYE_S = 2.0
 
 class SharedQueue:
     """Keeps a host's schedule and the queue in touch. `now` is always in seconds on the run's clock."""
+
+    #: Comes when there is something to receive.
+    wake_signal = WAKE_SIGNAL
 
     def __init__(self, scheduler: QueueScheduler, link: QueueLink) -> None:
         self._scheduler = scheduler

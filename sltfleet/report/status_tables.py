@@ -14,7 +14,7 @@ from sltfleet.core.polling import DONE, LOST, RUNNING, STALLED, STOPPED, UNREACH
 from sltfleet.core.runid import short_run_id
 from sltfleet.report.sanitize import visible, visible_name
 from sltfleet.report.terminal import BAD, DIM, GOOD, WARN, style
-from sltfleet.report.text import percent
+from sltfleet.report.text import count, of, percent
 from sltfleet.wire.outcome import BAD as BAD_OUTCOMES
 from sltfleet.wire.outcome import OUTCOMES
 from sltfleet.wire.state import RUNNING as PHASE_RUNNING
@@ -161,7 +161,7 @@ def _runs(statuses: Sequence[HostStatus]) -> set[str]:
 def bad_attempts(statuses: Sequence[HostStatus]) -> int:
     """Return how many attempts did not pass, over all hosts: what makes a watched run end with exit code 1."""
     states = [status.state for status in statuses if status.state is not None]
-    return sum(count for state in states for outcome, count in state.outcomes.items() if outcome in BAD_OUTCOMES)
+    return sum(number for state in states for outcome, number in state.outcomes.items() if outcome in BAD_OUTCOMES)
 
 
 def active(status: HostStatus) -> int:
@@ -200,9 +200,9 @@ def _row(status: HostStatus) -> tuple[str, ...]:
         percent(state.occupancy),
         cpu,
         str(state.pass_number),
-        "{}/{}".format(*coverage(state)),
-        str(state.attempts),
-        str(state.cases_passed + state.cases_failed),
+        of(*coverage(state)),
+        count(state.attempts),
+        count(state.cases_passed + state.cases_failed),
         _failing(len(state.failing)),
         time_left(status),
     )
@@ -220,9 +220,9 @@ def _fleet_row(statuses: Sequence[HostStatus]) -> tuple[str, ...]:
         percent(min(1.0, sum(state.busy_s for state in states) / span_s)) if span_s > 0 else "-",
         f"{sum(cpus) / len(cpus):.0f} %" if cpus else "-",
         str(min((state.pass_number for state in states), default="-")),
-        "{}/{}".format(*_fleet_coverage(states)),
-        str(sum(state.attempts for state in states)),
-        str(sum(state.cases_passed + state.cases_failed for state in states)),
+        of(*_fleet_coverage(states)),
+        count(sum(state.attempts for state in states)),
+        count(sum(state.cases_passed + state.cases_failed for state in states)),
         _failing(len(failing)),
         _fleet_time_left(statuses),
     )

@@ -1,6 +1,19 @@
-"""`python -m sltfleet` is the console script `sltfleet`."""
+"""The console script `sltfleet`, and `python -m sltfleet`."""
 
-from sltfleet.cli.main import main
+import sys
+
+from sltfleet.cli.interrupt import forget_interruption
+
+
+def main() -> None:
+    """Import the command line and run it. Ctrl-C counts from the first import on, and shows nobody a traceback."""
+    try:
+        from sltfleet.cli.main import main as run
+    except KeyboardInterrupt:
+        forget_interruption()
+        sys.exit(130)
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -207,7 +207,7 @@ main()
         os.close(reader)
         try:
             done = python(
-                "import sys; sys.argv = ['sltfleet', '--help']; from sltfleet.cli.main import main; main()",
+                "import sys; sys.argv = ['sltfleet', '--help']; from sltfleet.__main__ import main; main()",
                 stdout=writer,
             )
         finally:
@@ -221,6 +221,22 @@ main()
         assert run(["status"]) == ExitCode.INTERNAL
         assert "BrokenPipeError" in capsys.readouterr().err
         assert not reader_left()
+
+
+def test_an_interrupt_among_the_first_imports_shows_no_traceback() -> None:
+    code = """
+import builtins
+importing = builtins.__import__
+def interrupted(name, *args, **kwargs):
+    if name == "click":
+        raise KeyboardInterrupt
+    return importing(name, *args, **kwargs)
+from sltfleet.__main__ import main
+builtins.__import__ = interrupted
+main()
+"""
+    done = python(code)
+    assert (done.returncode, done.stdout, done.stderr) == (ExitCode.INTERRUPTED, "", "")
 
 
 class TestStartingFast:

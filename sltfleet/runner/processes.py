@@ -19,8 +19,9 @@ MARK = "SLTFLEET_ATTEMPT"
 FOLDER_MARK = "SLTFLEET_RUN_DIR"
 
 
-#: The kernel's lists come in pieces of at most so much.
-_PAGE_BYTES = 4096
+#: The kernel fills a piece as far as another number, with a space this long at most, has room in it.
+_PIECE_BYTES = 4096
+_LONGEST_BYTES = 12
 
 
 @dataclass(frozen=True)
@@ -198,11 +199,8 @@ class Children:
 
     def _read(self) -> bytes:
         """The kernel's text: each number with a space behind it, see proc_tid_children(5)."""
-        parts: List[bytes] = []
-        size = 0
-        while True:
-            part = os.pread(self._fd, _PAGE_BYTES, size)
-            if not part:
-                return b"".join(parts)
-            parts.append(part)
-            size += len(part)
+        text = part = os.pread(self._fd, _PIECE_BYTES, 0)
+        while len(part) > _PIECE_BYTES - _LONGEST_BYTES:  # there was no room for another one
+            part = os.pread(self._fd, _PIECE_BYTES, len(text))
+            text += part
+        return text

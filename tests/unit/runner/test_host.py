@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 
 import pytest
@@ -115,6 +116,20 @@ def test_a_zombie_is_not_alive() -> None:
     child.wait()
     assert child.pid not in children.pids()
     assert read_stat(child.pid) is None
+
+
+def test_more_children_than_fit_into_a_page_are_all_listed() -> None:
+    children = Children()
+    before = children.count()
+    started = [os.posix_spawn("/bin/sleep", ["sleep", "60"], {}) for _ in range(700)]
+    try:
+        assert children.count() == before + len(started)
+        assert set(started) <= set(children.pids())
+    finally:
+        for pid in started:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    assert children.count() == before
 
 
 def test_what_wiped_its_mark_is_known_by_the_group_that_an_attempt_leads() -> None:

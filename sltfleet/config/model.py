@@ -239,8 +239,9 @@ class FleetConfig(Strict):
     sync: Annotated[SyncConfig, BeforeValidator(read_section)] = Field(default_factory=SyncConfig)
     """What is synced."""
     queue: Queue = None
-    """A Redis or Valkey that all hosts reach, from which they share the units: `redis://[[USER]:PASSWORD@]HOST[:PORT]`,
-    or `rediss://` for TLS. The variable SLTFLEET_QUEUE wins: a password should stand there, and not in a file."""
+    """A Redis or Valkey that all hosts reach, from which they share the units:
+    `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` for TLS. The variable SLTFLEET_QUEUE wins: a
+    password should stand there, and not in a file."""
     hosts: dict[HostName, Annotated[HostConfig, BeforeValidator(read_section)]] = Field(min_length=1)
     """The fleet: settings by host; a host without settings is a name and a colon."""
     suites: dict[SafeName, SuiteConfig] = Field(min_length=1)

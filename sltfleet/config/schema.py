@@ -52,7 +52,8 @@ def reference_markdown() -> str:
     parts = [_table(heading, section) for heading, section in _sections("", schema, schema["$defs"])]
     rows = "\n".join(f"| `{{{name}}}` | {_cell(meaning)} |" for name, meaning in PLACEHOLDERS.items())
     parts.append(
-        "### Placeholders\n\nIn `env`, `args` and `verdict.path` of a suite; `{{` and `}}` stand for braces.\n\n"
+        "### Placeholders\n\n"
+        "In `env`, `args`, `verdict.path` and `units.program` of a suite; `{{` and `}}` stand for braces.\n\n"
         f"| placeholder | stands for |\n|---|---|\n{rows}\n"
     )
     return "\n".join(parts)

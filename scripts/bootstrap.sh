@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by scripts/quickstart and scripts/test: makes .venv, and sees to the programs that sltfleet needs on this machine.
+# Sourced by the other scripts here: makes .venv, and sees to the programs that sltfleet needs on this machine.
 # Leaves behind .venv, and Debian packages where they were missing and apt may install them.
 
 say() { printf '%s\n' "$*" >&2; }

@@ -1,4 +1,6 @@
-"""The tables of docs/performance.md, made from docs/performance/*.json: `python -m bench.page` writes them anew.
+"""The tables of docs/performance.md, made from docs/performance/*.json.
+
+`PYTHONPATH=scripts .venv/bin/python -m bench.page` writes them anew.
 
 They stand between `<!-- NAME -->` and `<!-- /NAME -->`; `<!-- goals -->` has every goal of every benchmark. A test
 holds the page to the measured values.

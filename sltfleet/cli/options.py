@@ -70,9 +70,13 @@ def fleet_options(function: Callable[..., R]) -> Callable[..., R]:
     @click.option(
         "--fleet",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="The fleet.yaml to use.  [default: the nearest one upwards]",
+        help="The fleet.yaml to use.  [default: $SLTFLEET_FLEET, or the nearest one upwards]",
     )
-    @click.option("--ssh-config", metavar="FILE", help="Another ssh config than ~/.ssh/config.")
+    @click.option(
+        "--ssh-config",
+        metavar="FILE",
+        help="Another ssh config than ~/.ssh/config.  [default: $SLTFLEET_SSH_CONFIG, or what fleet.yaml has]",
+    )
     @click.option("--host", "-H", "hosts", multiple=True, metavar="NAME", help="Only this host (a glob; repeatable).")
     @click.option("--tag", "-t", "tags", multiple=True, metavar="TAG", help="Only hosts with this tag (repeatable).")
     @click.option("-v", "--verbose", count=True, help="Say more; show a traceback with an error.")

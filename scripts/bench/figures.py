@@ -19,7 +19,7 @@ Contestant = Callable[[], Measured]
 
 @dataclass(frozen=True)
 class Goal:
-    """A bound of the issue's table: on the ratio to a peer, or (peer "") on the value itself."""
+    """A bound that is aimed at: on the ratio to a peer, or (peer "") on the value itself."""
 
     bound: float
     at_least: bool = False

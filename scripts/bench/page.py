@@ -18,7 +18,7 @@ from typing import Any
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "performance.md"
 
-#: In the order of the issue that set the goals.
+#: The order of the table of goals.
 ORDER = ("occupancy", "story", "dispatch", "makespan", "stealing", "overhead", "startup")
 
 Measured = Mapping[str, Any]

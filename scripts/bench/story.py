@@ -1,7 +1,7 @@
 """`story`: the sample suite in partitions for 30 s, 64 and 2 workers, typed as a person types it.
 
-The peer is what the story's first launcher did: as many fixed partitions as there are workers, one pass. The workers
-of both are measured by the same formulas from the same kind of journal.
+The peer is what was done before sltfleet (README, "Why"): as many fixed partitions as there are workers, one pass. The
+workers of both are measured by the same formulas from the same kind of journal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sltfleet.demo.cache import cargo_home, default_cache, keep_target, seed_tar
 from sltfleet.demo.project import PROJECT, make_project
 from sltfleet.wire.events import AttemptFinished
 
-#: Workers, and the occupancy that the issue asks for with so many.
+#: Workers, and the occupancy that is aimed at with so many.
 GOALS = {64: 99.0, 2: 99.5}
 BUDGET_S = 30
 SEED = 1

@@ -1,6 +1,6 @@
-"""How well a run kept its workers busy: the numbers of the story, from what the journal says.
+"""How well a run kept its workers busy: from what the journal says.
 
-The formulas are those of the design's table of metrics. With N workers and a span S, the seconds that count:
+With N workers and a span S, the seconds that count:
 
     occupancy            busy worker-seconds / (N x S)
     active workers       mean: busy worker-seconds / S; median: over time, each count weighted by how long it held

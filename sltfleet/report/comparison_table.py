@@ -1,4 +1,4 @@
-"""Several runs side by side: the story's table of metrics, a column per run."""
+"""Several runs side by side: how busy their workers were, a column per run."""
 
 from __future__ import annotations
 

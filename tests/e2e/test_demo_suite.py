@@ -1,4 +1,4 @@
-"""The demo suite on a fleet of three hosts: occupancy, coverage, verdicts, and the story's before and after."""
+"""The demo suite on a fleet of three hosts: occupancy, coverage, verdicts, and `--once` beside looping."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ PROCESSES_PER_WORKER = 3
 #: The runner holds two files open per attempt, and tests open some of their own, each under the same limit.
 RUNNER_FILES, FILES_PER_WORKER = 64, 4
 MAX_SKEW_S = 60.0
-#: Without them no run can be started or watched; the rest is for clean, and for this very check.
+#: Without them no run can be started or watched; the rest is for fetch, clean, and this very check.
 REQUIRED_UTILITIES = frozenset(("base64", "date", "head", "sha256sum", "tail", "wc"))
 
 

@@ -39,7 +39,7 @@ CARGO_PLACES = ("$CARGO_HOME/bin", "~/.cargo/bin", "/usr/local/cargo/bin", "$PAT
 PYTHON_PLACES = ("/usr/bin", "/usr/local/bin", "$PATH", *(f"python3.{minor}" for minor in range(14, 9, -1)))
 
 #: Used by our scripts on the hosts.
-UTILITIES = ("awk", "base64", "cp", "date", "df", "du", "find", "head", "mktemp", "nohup", "sha256sum", "tail", "wc")
+UTILITIES = ("awk", "base64", "cp", "date", "df", "du", "find", "head", "mktemp", "sha256sum", "tail", "wc")
 
 #: Asked for by `command -v` alone; what they are good for is known to `core.diagnosis` and `core.installing`.
 _OTHERS = ("setsid", "flock", "curl", "make", "sudo", "apt-get", "dnf", "apk", "pacman", "systemd-run")

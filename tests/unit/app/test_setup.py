@@ -37,7 +37,6 @@ BASIC = (
     "base64",
     "sha256sum",
     "awk",
-    "nohup",
     "chmod",
     "touch",
     "mv",

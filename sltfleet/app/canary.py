@@ -142,7 +142,11 @@ def _wait(host: Host, run_id: str, deadline_s: float) -> None:
             return
         if time.monotonic() > deadline_s:
             error: FleetError | None = status.error if status.condition == UNREACHABLE else None
-            raise error or RunError("the canaries do not come to their end", f"the run is {status.condition}")
+            raise error or RunError(
+                "the canaries do not come to their end",
+                f"the run is {status.condition}",
+                "`sltfleet doctor` checks the host",
+            )
         time.sleep(_POLL_S)
 
 

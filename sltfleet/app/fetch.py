@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sltfleet.app.fleet import Fleet, Host, HostResults
 from sltfleet.app.progress import Listener, TransferProgress, Warned
-from sltfleet.app.runs import RunRecord, load_run
+from sltfleet.app.runs import UNREADABLE_FIX, RunRecord, load_run
 from sltfleet.core.errors import FleetError, HostError, RunError, SyncError, UsageError
 from sltfleet.core.fetching import (
     AGAIN,
@@ -239,7 +239,7 @@ def _import(
         try:
             found = store.import_journal(part.run_id, host, part.folder / JOURNAL_NAME)
             if not found.readable:
-                raise RunError(f"run {part.run_id} cannot be read", found.damage)
+                raise RunError(f"run {part.run_id} cannot be read", found.damage, UNREADABLE_FIX)
         except FleetError as error:
             error.host = host
             hosts.errors[host] = error

@@ -134,7 +134,7 @@ def run_cargo(argv: tuple[str, ...], directory: Path) -> CargoOutput:
     except subprocess.TimeoutExpired:
         raise UsageError(f"`{join(argv)}` did not end within {CARGO_TIMEOUT_S:.0f} s", fix="run it by hand") from None
     except OSError as error:
-        raise UsageError("cannot run cargo", error.strerror or str(error)) from error
+        raise UsageError("cannot run cargo", error.strerror or str(error), f"run `{join(argv)}` by hand") from error
     return CargoOutput(done.returncode, done.stdout, done.stderr)
 
 
@@ -152,7 +152,8 @@ def _metadata(directory: Path, run_cargo: RunCargo) -> CargoMetadata:
     try:
         return parse_metadata(output.stdout)
     except CargoMetadataError as error:
-        raise UsageError(f"cannot understand cargo in {directory}", str(error), command=join(argv)) from None
+        what, fix = f"cannot understand cargo in {directory}", "is that cargo a recent one? `cargo --version` tells"
+        raise UsageError(what, str(error), fix, command=join(argv)) from None
 
 
 def _facts(package: CargoPackage, test: CargoTest) -> TestFacts:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 
 from sltfleet.app.fleet import Fleet, Host
+from sltfleet.app.runs import UNREADABLE_FIX
 from sltfleet.core.backoff import POLL_INTERVAL_S, wait_s
 from sltfleet.core.errors import FleetError, RunError
 from sltfleet.core.following import drop_torn_start, follow_script, parse_followed, read_events, whole_lines
@@ -76,7 +77,7 @@ def _check_format(host: str, run_id: str, found: int) -> None:
     try:
         check_format(found, f"the journal of run {run_id}")
     except FormatError as error:
-        raise RunError("the run cannot be read", str(error), host=host) from error
+        raise RunError("the run cannot be read", str(error), UNREADABLE_FIX, host) from error
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sltfleet.app.runs import resolve_run
+from sltfleet.app.runs import UNREADABLE_FIX, resolve_run
 from sltfleet.core.errors import RunError
 from sltfleet.core.paths import LocalPaths
 from sltfleet.results.model import RunReport
@@ -33,6 +33,8 @@ def gather_report(paths: LocalPaths, run_text: str | None = None, only_hosts: Se
         imported = store.import_run(paths, run_id)
         if imported and not any(found.readable for found in imported.values()):
             raise RunError(
-                f"run {run_id} cannot be read", "; ".join(sorted({found.damage for found in imported.values()}))
+                f"run {run_id} cannot be read",
+                "; ".join(sorted({found.damage for found in imported.values()})),
+                UNREADABLE_FIX,
             )
         return run_report(store, run_id, only_hosts)

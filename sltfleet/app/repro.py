@@ -91,7 +91,7 @@ def print_line(fleet: Fleet, plan: Plan) -> str:
 
     _ask(fleet, plan, _request(plan.attempt, 1, describe=True), lambda _line: None, take)
     if not found:
-        raise HostError("the host's answer makes no sense", "it does not say how", host=plan.host.name)
+        raise HostError("the host's answer makes no sense", "it does not say how", "try again", plan.host.name)
     ssh: tuple[str, ...] = ()
     if plan.host.config.transport == "ssh":
         config = ("-F", str(fleet.loaded.ssh_config)) if fleet.loaded.ssh_config else ()

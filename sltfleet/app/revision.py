@@ -75,7 +75,9 @@ def _describe(repo: Path, path: bytes) -> Change:
     except FileNotFoundError:
         return Change(path, "missing", "")
     except OSError as error:
-        raise SyncError(f"cannot read {os.fsdecode(full)}", str(error.strerror)) from error
+        raise SyncError(
+            f"cannot read {os.fsdecode(full)}", str(error.strerror), "see `ls -ld` of it and of its folders"
+        ) from error
 
 
 def _digest(path: bytes) -> str:

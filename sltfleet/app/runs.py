@@ -17,6 +17,9 @@ from sltfleet.core.runid import is_run_id
 from sltfleet.results.folder import make_state_folder
 from sltfleet.wire.codec import decode
 
+#: What to do about a run that another version of sltfleet has written, or whose journal is damaged from its beginning.
+UNREADABLE_FIX = "read it with the sltfleet that wrote it (`sltfleet --version`), or start a new run"
+
 
 @dataclass(frozen=True)
 class RunRecord:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from sltfleet.app.archive import runner_archive
 from sltfleet.app.fleet import Fleet, Host, HostResults
 from sltfleet.app.progress import Listener, Warned
-from sltfleet.app.stop import STOP_TIMEOUT_S, stop_host
+from sltfleet.app.stop import STOP_TIMEOUT_S, STUCK_FIX, stop_host
 from sltfleet.core.errors import ActiveRunError, RunError
 from sltfleet.core.launching import (
     for_queue,
@@ -147,6 +147,7 @@ def _replacing(host: Host, attempt: Callable[[], T], again: Callable[[], T]) -> 
             raise RunError(
                 "the earlier run could not be ended",
                 "processes that do not die: " + ", ".join(map(str, stopped.survivors)),
+                STUCK_FIX,
             ) from None
     return again()
 

@@ -12,6 +12,9 @@ from sltfleet.wire.handshake import Stopped
 #: How long the runner may take to end its attempts before it is killed itself.
 STOP_TIMEOUT_S = 30.0
 
+#: What to do about processes that SIGKILL does not end.
+STUCK_FIX = "they are stuck in the kernel (a dead disk or network folder): look at them with `ps -o pid,stat,wchan`"
+
 
 def stop(fleet: Fleet, run_id: str | None, listener: Listener) -> HostResults[Stopped | None]:
     """Stop the run (None: each host's newest) on all selected hosts; None comes back for a host without a run."""
@@ -33,6 +36,6 @@ def _stop(host: Host, run_id: str | None) -> tuple[Stopped | None, str]:
         raise RunError(
             "processes of the run do not die",
             "pids " + ", ".join(map(str, answer.survivors)),
-            "they are stuck in the kernel (a dead disk or network folder): look at them with `ps -o pid,stat,wchan`",
+            STUCK_FIX,
         )
     return answer, f"run {answer.run_id} stopped" if answer.was_running else f"run {answer.run_id} had ended before"

@@ -142,7 +142,7 @@ def _sync_host(host: Host, job: SyncJob, *, dry_run: bool) -> tuple[SyncedHost, 
         record_script(host.paths, record, tuple(result.reader.links)), timeout_s=SCRIPT_TIMEOUT_S
     )
     if answer.exit_code != 0:
-        raise SyncError("the end of the sync could not be recorded", answer.stderr.strip()[-500:])
+        raise SyncError("the end of the sync could not be recorded", answer.stderr.strip()[-500:], "sync it again")
     return _describe(host, place, result, stats, started_s, record=record)
 
 
@@ -162,7 +162,8 @@ def _prepare(host: Host, job: SyncJob, *, dry_run: bool) -> ProjectDir:
 def _stats(result: RsyncResult) -> Stats:
     stats = result.reader.stats
     if stats is None:
-        raise SyncError("rsync's closing numbers are missing", "it printed something else", detail=result.stderr[-999:])
+        why, fix = "it printed something else", "sync it again; `rsync --version` here and there must be 3.1 or newer"
+        raise SyncError("rsync's closing numbers are missing", why, fix, detail=result.stderr[-999:])
     return stats
 
 

@@ -127,7 +127,9 @@ def _read(path: Path) -> bytes:
         raise ConfigError(f"cannot read {path}", "it is a folder", fix, path=str(path)) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ConfigError(f"cannot read {path}", reason, path=str(path)) from error
+        raise ConfigError(
+            f"cannot read {path}", reason, "see `ls -ld` of it and of its folders", path=str(path)
+        ) from error
 
 
 def _ssh_config_of_the_person(argument: str | None, environ: Mapping[str, str], cwd: Path) -> Path | None:

@@ -207,7 +207,8 @@ def script_failure(exit_code: int, stderr: str, manifest: str) -> BuildError:
     if is_disk_full(stderr):
         return disk_full(stderr, BuildError)
     lines = stderr.strip().splitlines()
-    return BuildError("the build could not be started", lines[-1] if lines else f"exit code {exit_code}")
+    why = lines[-1] if lines else f"exit code {exit_code}"
+    return BuildError("the build could not be started", why, "`sltfleet doctor` checks what a build needs")
 
 
 @dataclass(frozen=True)

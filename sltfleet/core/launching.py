@@ -31,6 +31,9 @@ oldest=10
 newer=$(for minor in 14 13 12 11 10; do command -v "python3.$minor"; done)
 """
 
+#: What to type next where a host's answer cannot be understood.
+CHECK_THE_HOST = "`sltfleet doctor` checks the host"
+
 #: The archive's name is made from its content, but a full disk or a stranger may have changed it: checked at each
 #: start.
 PUT_ARCHIVE = """\
@@ -189,7 +192,7 @@ def read_answer(exit_code: int, stdout: str, stderr: str, doing: str) -> Answer:
     try:
         answer = answer_from_output(stdout)
     except DecodeError as error:
-        raise RunError(f"cannot {doing}", f"its answer is damaged: {error}") from error
+        raise RunError(f"cannot {doing}", f"its answer is damaged: {error}", CHECK_THE_HOST) from error
     if answer is not None:
         return answer
     raise no_answer(exit_code, stdout, stderr, doing)
@@ -220,4 +223,4 @@ def no_answer(exit_code: int, stdout: str, stderr: str, doing: str) -> FleetErro
 
 def _strange(stdout: str, stderr: str, doing: str) -> FleetError:
     shown = (stderr.strip() or stdout.strip() or "it said nothing")[-2000:]
-    return RunError(f"cannot {doing}", "it gave no answer", "`sltfleet doctor` checks the host", detail=shown)
+    return RunError(f"cannot {doing}", "it gave no answer", CHECK_THE_HOST, detail=shown)

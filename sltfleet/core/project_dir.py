@@ -172,7 +172,10 @@ def parse_project_dir(stdout: str) -> ProjectDir:
     head, mark, path = ("\n" + stdout).rpartition("\ndir ")
     if not mark or not path.startswith("/") or "\0" in path or "\n" in path:
         raise HostError(
-            "the project's folder could not be looked at", "the host's answer is damaged", detail=stdout[:500]
+            "the project's folder could not be looked at",
+            "the host's answer is damaged",
+            "`sltfleet doctor` checks the host",
+            detail=stdout[:500],
         )
     fields = dict(line.split(" ", 1) for line in head.split("\n") if " " in line)
     blocks, _, block_bytes = fields.get("free", "").partition(" ")

@@ -45,7 +45,9 @@ def read_queue_check(exit_code: int, stdout: str, stderr: str) -> QueueAnswer:
     try:
         answer = queue_answer_from_output(stdout)
     except DecodeError as error:
-        raise RunError("cannot check the queue", f"its answer is damaged: {error}") from error
+        raise RunError(
+            "cannot check the queue", f"its answer is damaged: {error}", "run `sltfleet doctor` again"
+        ) from error
     if answer is None:
         raise no_answer(exit_code, stdout, stderr, "check the queue")
     return answer

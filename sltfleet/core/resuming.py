@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sltfleet.core.errors import RunError
-from sltfleet.core.launching import FIND_PYTHON, PUT_ARCHIVE, read_answer
+from sltfleet.core.launching import CHECK_THE_HOST, FIND_PYTHON, PUT_ARCHIVE, read_answer
 from sltfleet.core.paths import HostPaths
 from sltfleet.core.shell import ROOT_PRELUDE, Script
 from sltfleet.wire.handshake import Launched, Refused
@@ -51,7 +51,7 @@ def read_resume(run_id: str, exit_code: int, stdout: str, stderr: str) -> Launch
     if isinstance(answer, Launched):
         return answer
     if not isinstance(answer, Refused):
-        raise RunError(f"cannot {_DOING}", f"its answer is one to another question: {answer.kind}")
+        raise RunError(f"cannot {_DOING}", f"its answer is one to another question: {answer.kind}", CHECK_THE_HOST)
     if answer.problem == "finished":
         return NothingToResume(answer.message)
     if answer.problem == "active" and answer.run_id == run_id:

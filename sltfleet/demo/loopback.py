@@ -302,4 +302,4 @@ def _checked(argv: list[str]) -> None:
             command=join(argv),
         ) from None
     if done.returncode != 0:
-        raise FleetError("cannot make ssh keys", done.stderr.strip(), command=join(argv))
+        raise FleetError("cannot make ssh keys", done.stderr.strip(), "run that command by hand", command=join(argv))

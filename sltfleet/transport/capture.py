@@ -102,11 +102,11 @@ class Capture:
             del self._line[:MAX_LINE_BYTES]
 
 
-def never_began(host: str, exit_code: int, stdout: Capture, stderr: Capture) -> HostError:
-    """Return the error for a shell that ended before the sentinel came, with what it printed."""
+def never_began(host: str, exit_code: int, stdout: Capture, stderr: Capture, fix: str) -> HostError:
+    """Return the error for a shell that ended before the sentinel came, with what it printed and how to look at it."""
     printed = "\n".join(text for text in (stdout.noise.strip(), stderr.noise.strip()) if text)
     why = f"it ended with exit code {exit_code}" + ("" if printed else " and printed nothing")
-    return HostError("the shell did not begin the script", why, host=host, detail=printed)
+    return HostError("the shell did not begin the script", why, fix, host, detail=printed)
 
 
 def _text(data: bytes | bytearray) -> str:

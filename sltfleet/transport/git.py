@@ -33,7 +33,11 @@ def run_git(repo: Path, *args: str) -> bytes:
     if done.returncode != 0:
         detail = done.stderr.decode("utf-8", "replace").strip()
         raise SyncError(
-            f"git cannot read {repo}", detail.split("\n", 1)[0], detail=detail, command="git " + " ".join(args)
+            f"git cannot read {repo}",
+            detail.split("\n", 1)[0],
+            "mend what git complains of",
+            detail=detail,
+            command="git " + " ".join(args),
         )
     return done.stdout
 
@@ -58,7 +62,8 @@ def _git(repo: Path, *args: str) -> subprocess.CompletedProcess[bytes]:
     except FileNotFoundError as error:
         raise SyncError("git is not installed on this machine", f"{repo} is a git repository", "install git") from error
     except subprocess.TimeoutExpired as error:
-        raise SyncError("git does not answer", f"nothing for {GIT_TIMEOUT_S:.0f} s in {repo}") from error
+        why = f"nothing for {GIT_TIMEOUT_S:.0f} s in {repo}"
+        raise SyncError("git does not answer", why, "does `git status` end there?") from error
 
 
 def _environment() -> dict[str, str]:

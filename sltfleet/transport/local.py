@@ -50,13 +50,17 @@ class LocalTransport:
                 env=_environment(),
             )
         except OSError as error:
-            raise HostError("cannot run a shell", f"{SHELL_COMMAND}: {error.strerror}", host=self._host) from error
+            why = f"{SHELL_COMMAND}: {error.strerror}"
+            raise HostError("cannot run a shell", why, "see `ulimit -u` and `free`", self._host) from error
         end_at_exit(child)
         with child:
             try:
                 if not _converse(child, script, script_input(script, sentinel), stdout, stderr, started_s + timeout_s):
                     raise CommandTimeout(
-                        "the command did not end in time", f"it was killed after {timeout_s:g} s", host=self._host
+                        "the command did not end in time",
+                        f"it was killed after {timeout_s:g} s",
+                        "is the machine overloaded, or a disk dead? `top` tells",
+                        self._host,
                     )
             finally:
                 # Left by an error or Ctrl-C as well: nothing may go on unseen, and the pipes must not be waited for.
@@ -65,7 +69,7 @@ class LocalTransport:
         # A shell's own way to tell of a signal, which Python gives as a negative number.
         exit_code = child.returncode if child.returncode >= 0 else 128 - child.returncode
         if not stdout.started:
-            raise never_began(self._host, exit_code, stdout, stderr)
+            raise never_began(self._host, exit_code, stdout, stderr, f"see whether `{SHELL_COMMAND}` works by hand")
         stdout.finish()
         return CommandResult(
             exit_code=exit_code,

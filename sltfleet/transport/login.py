@@ -182,7 +182,8 @@ class Login:
 
     def _broken_off(self, transport: paramiko.Transport, error: Exception) -> LoginError | ConnectError:
         if time.monotonic() >= self._deadline_s:
-            return ConnectError("the login did not end in time", f"as {self._settings.user}", host=self._host)
+            fix = f"see where it waits: {login_command(self._destination, self._config_file)}"
+            return ConnectError("the login did not end in time", f"as {self._settings.user}", fix, self._host)
         if not transport.is_active() and self._offered > 1:
             return self._error(
                 f"the host gave up after {self._offered} keys",

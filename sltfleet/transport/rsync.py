@@ -102,7 +102,8 @@ def _fell_silent(silent_limit_s: float, argv: Sequence[str]) -> CommandTimeout:
 
 
 def _timed_out(timeout_s: float, argv: Sequence[str]) -> CommandTimeout:
-    return CommandTimeout("rsync did not end in time", f"it was ended after {timeout_s:.0f} s", command=join(argv))
+    why, fix = f"it was ended after {timeout_s:.0f} s", "type the same again: what has arrived is not sent again"
+    return CommandTimeout("rsync did not end in time", why, fix, command=join(argv))
 
 
 def _attend(

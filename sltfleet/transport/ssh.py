@@ -85,9 +85,8 @@ class SshTransport:
         finally:
             channel.close()
         if not stdout.started:
-            error = never_began(self._host, exit_code, stdout, stderr)
-            error.fix = f"look at: {login_command(self._destination, self._config_file)}"
-            raise error
+            fix = f"look at: {login_command(self._destination, self._config_file)}"
+            raise never_began(self._host, exit_code, stdout, stderr, fix)
         stdout.finish()
         self._noisy = self._noisy or bool(stdout.noise)
         return CommandResult(
@@ -150,7 +149,8 @@ class SshTransport:
             channel.exec_command(REMOTE_COMMAND)
         except (paramiko.SSHException, OSError, EOFError) as error:
             reason = str(error) or "the connection is gone"
-            raise ConnectError("cannot start a shell on the host", reason, host=self._host) from error
+            fix = f"see whether you get a shell there: {login_command(self._destination, self._config_file)}"
+            raise ConnectError("cannot start a shell on the host", reason, fix, self._host) from error
         return channel
 
     def _converse(
@@ -211,7 +211,10 @@ class SshTransport:
 
     def _timed_out(self, timeout_s: float) -> CommandTimeout:
         return CommandTimeout(
-            "the command did not end in time", f"it was given up after {timeout_s:g} s", host=self._host
+            "the command did not end in time",
+            f"it was given up after {timeout_s:g} s",
+            "is the host overloaded, or a disk there dead? `top` tells",
+            self._host,
         )
 
     def _read_own_settings(self, deadline_s: float) -> SshSettings:
@@ -244,7 +247,7 @@ class SshTransport:
         try:
             return parse_settings(done.stdout.decode("utf-8", "surrogateescape"), local_user())
         except ValueError as error:
-            raise HostError(what, str(error), host=self._host, command=command) from error
+            raise HostError(what, str(error), "look at what that command prints", self._host, command) from error
 
 
 def local_user() -> LocalUser:

@@ -34,6 +34,10 @@ def select_files(repo: Path, *, gitignore: bool, include: tuple[str, ...], exclu
     return Selection(hidden=tuple(kept), forced=tuple(forced), ignore_files=tuple(ignore_files))
 
 
+#: For what the person who types may not read.
+_LOOK_AT_IT = "see `ls -ld` of it and of its folders; `sync.exclude` in fleet.yaml leaves it out"
+
+
 def _ask_git(
     repo: Path,
     prefix: str,
@@ -103,7 +107,7 @@ def _read_patterns(path: Path) -> tuple[Pattern, ...]:
     try:
         return tuple(parse_patterns(os.fsdecode(path.read_bytes())))
     except OSError as error:
-        raise SyncError(f"cannot read {path}", str(error.strerror)) from error
+        raise SyncError(f"cannot read {path}", str(error.strerror), _LOOK_AT_IT) from error
 
 
 def _read_ignore_files(
@@ -144,7 +148,7 @@ def _walk(
     try:
         entries = sorted(os.scandir(repo / folder), key=lambda entry: entry.name)
     except OSError as error:
-        raise SyncError(f"cannot read {repo / folder}", str(error.strerror)) from error
+        raise SyncError(f"cannot read {repo / folder}", str(error.strerror), _LOOK_AT_IT) from error
     for entry in entries:
         path = f"{folder}/{entry.name}" if folder else entry.name
         is_folder = entry.is_dir(follow_symlinks=False)

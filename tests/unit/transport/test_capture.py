@@ -36,7 +36,9 @@ def test_without_the_sentinel_all_is_noise_and_no_line_is_handed_over() -> None:
     capture.finish()
     assert not capture.started
     assert not lines
-    assert never_began("box", 1, capture, Capture("@mark@")).detail == "This account is currently not available."
+    assert (
+        never_began("box", 1, capture, Capture("@mark@"), "log in").detail == "This account is currently not available."
+    )
 
 
 def test_endless_noise_does_not_fill_the_memory_and_the_sentinel_is_still_found() -> None:

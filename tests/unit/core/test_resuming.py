@@ -12,9 +12,9 @@ from sltfleet.core.paths import HostPaths
 from sltfleet.core.resuming import NothingToResume, read_resume, resume_script
 from sltfleet.wire.handshake import Launched, Refused, Stopped, answer_to_line
 from sltfleet.wire.state import Identity
+from tests.support.launching import ARCHIVE, Host
 from tests.support.shell import run_script
 from tests.support.states import RUN_ID
-from tests.unit.core.test_launching import ARCHIVE, Host
 
 LAUNCHED = Launched(Identity("b", 7, 9), RUN_ID, workers=2, units=40, python="3.11.2", elapsed_s=12.5)
 

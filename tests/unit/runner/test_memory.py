@@ -13,7 +13,7 @@ from sltfleet.runner.schedule import WAIT_S, PassScheduler
 from sltfleet.runner.verdicts import Verdict
 from sltfleet.wire import events as wire
 from sltfleet.wire.spec import Limits, UnitHistory
-from tests.unit.runner.test_dispatch import Behaviour, World, attempts
+from tests.support.world import Behaviour, World, attempts
 
 GIB = 1024**3
 

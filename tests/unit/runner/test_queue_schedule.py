@@ -17,7 +17,7 @@ from sltfleet.runner.schedule import START_TRIES, Assignment, Wait
 from sltfleet.wire import events as wire
 from sltfleet.wire.spec import Limits, UnitHistory
 from tests.support.queue_fleet import ONE_WAY_S, Fleet
-from tests.unit.runner.test_simulation import skewed
+from tests.support.simulation import skewed
 
 #: What a worker may wait at most, also where the queue has just been lost: the patience, and the turn of the loop.
 MOST_IDLE_S = PATIENCE_S + 0.1

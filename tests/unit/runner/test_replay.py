@@ -33,7 +33,7 @@ from sltfleet.wire.state import Identity
 from tests.support.journals import RUN_ID, JournalBuilder
 from tests.support.specs import SPEC as PLAIN
 from tests.support.states import make_state
-from tests.unit.runner.test_dispatch import SUITES, Behaviour, World
+from tests.support.world import SUITES, Behaviour, World
 
 BUDGET_S = 6.0
 LIMITS = Limits(timeout_s=2.0, retry_weight=1, quarantine_after=99)

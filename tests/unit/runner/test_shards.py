@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sltfleet.runner.shards import deal, shard_of
 from sltfleet.wire.share import Member, Share
 from sltfleet.wire.spec import Limits, UnitHistory
+from tests.support.members import MEMBERS, lower_bound_s
 
 LIMITS = Limits()
 
@@ -21,9 +22,6 @@ LIMITS = Limits()
 DURATIONS = st.lists(st.none() | st.sampled_from([0.1, 0.3, 1.0, 2.5, 7.0, 40.0]), min_size=1, max_size=60).map(
     lambda seconds: {f"u{number:02}": duration for number, duration in enumerate(seconds)}
 )
-MEMBERS = st.lists(
-    st.tuples(st.integers(1, 8), st.sampled_from([0.25, 0.5, 1.0, 1.7, 3.0])), min_size=1, max_size=6
-).map(lambda hosts: tuple(Member(f"h{number}", *host) for number, host in enumerate(hosts)))
 
 
 def history_of(durations: dict[str, float | None], rank: int = 2) -> dict[str, UnitHistory]:
@@ -54,13 +52,6 @@ def makespan_s(durations: dict[str, float], members: tuple[Member, ...]) -> floa
         )
         for member in members
     )
-
-
-def lower_bound_s(durations: dict[str, float], members: tuple[Member, ...]) -> float:
-    """No schedule of one pass can be shorter."""
-    fastest = max(member.speed for member in members)
-    capacity = sum(member.workers * member.speed for member in members)
-    return max(max(durations.values()) / fastest, sum(durations.values()) / capacity)
 
 
 @given(DURATIONS, MEMBERS, st.sampled_from([0, 1, 2]))

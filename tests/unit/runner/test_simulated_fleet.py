@@ -14,8 +14,8 @@ from sltfleet.runner.knowledge import Knowledge
 from sltfleet.runner.shards import shard_of
 from sltfleet.wire.share import Member, Share
 from sltfleet.wire.spec import Limits, UnitHistory
-from tests.unit.runner.test_shards import MEMBERS, lower_bound_s
-from tests.unit.runner.test_simulation import DURATIONS, Simulation, skewed
+from tests.support.members import MEMBERS, lower_bound_s
+from tests.support.simulation import DURATIONS, Simulation, skewed
 
 LIMITS = Limits(retry_weight=1)
 

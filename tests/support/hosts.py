@@ -1,9 +1,4 @@
-"""Hosts for tests: real sshd processes on 127.0.0.0/8, a real ssh-agent, and a fleet.yaml that names them.
-
-Use it by `pytest_plugins = ["tests.support.hosts"]` in a folder's conftest.py, or import what is needed. Every
-process has its own fleet, so tests may run side by side. No host's home folder is the person's own; cargo's caches
-are.
-"""
+"""What tests with hosts need: a login shell's noise, a real ssh-agent, a fleet.yaml that names the hosts."""
 
 from __future__ import annotations
 
@@ -15,34 +10,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import pytest
 import yaml
 
-from sltfleet.demo.loopback import LoopbackFleet, LoopbackHost
-from tests.support.cargo import session_environment
 from tests.support.waiting import wait_for
 
 #: What the login shell of the host `noisy` prints; its last line is left open on purpose.
 NOISE = "Welcome to noisy!\n*** the system is going down for tea ***\nlast line without its end"
-
-
-@pytest.fixture(scope="session")
-def loopback_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackFleet]:
-    """Three hosts: `alpha` and `beta` are plain, the login shell of `noisy` prints NOISE. Each has its own home."""
-    folder = tmp_path_factory.mktemp("loopback")
-    hosts = []
-    for alias in ("alpha", "beta", "noisy"):
-        home = folder / f"home of {alias}"
-        home.mkdir()
-        noise = NOISE if alias == "noisy" else ""
-        hosts.append(LoopbackHost(alias, home=home, environment=session_environment(), login_noise=noise))
-    with LoopbackFleet(hosts, folder / "fleet") as fleet:
-        yield fleet
-
-
-def home_of(fleet: LoopbackFleet, alias: str) -> Path:
-    """Return the home folder on a host of the fixture `loopback_fleet`."""
-    return fleet.folder.parent / f"home of {alias}"
 
 
 def write_fleet_yaml(

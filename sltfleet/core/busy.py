@@ -60,12 +60,14 @@ def _busy_parts(timeline: Timeline, span_s: float, problems: list[str]) -> dict[
             parts.setdefault(attempt.worker, []).append(
                 _clipped(attempt.start_s, attempt.end_s, span_s, attempt.number)
             )
+    begun: set[tuple[int, float]] = set()
     for running in timeline.unfinished:
-        if timeline.reason is None:
+        if timeline.reason is not None:
+            problems.append(f"attempt {running.number} of worker {running.worker} has no end, and the run has one")
+        elif (running.worker, running.start_s) not in begun:  # tests that share a process begin together
+            begun.add((running.worker, running.start_s))
             clipped = _clipped(running.start_s, timeline.last_s, span_s, running.number)
             parts.setdefault(running.worker, []).append(clipped)
-        else:
-            problems.append(f"attempt {running.number} of worker {running.worker} has no end, and the run has one")
     for worker in sorted(parts):
         if not 0 <= worker < timeline.workers:
             problems.append(

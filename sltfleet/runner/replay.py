@@ -65,6 +65,8 @@ class Replay:
         self._running: Dict[int, wire.AttemptStarted] = {}
         self._ended: Set[int] = set()
         self._slots = [Slot(worker) for worker in range(started.workers)]
+        #: By worker: when the last of its attempts that is over ended.
+        self._free_s: Dict[int, float] = {}
         self._tally = Tally(len(started.units), shard)
         #: By pass: what needs no attempt in it any more, and how often a unit could not be started.
         self._over: Dict[int, Set[str]] = {}
@@ -105,9 +107,7 @@ class Replay:
         To be called once, behind the last event.
         """
         self._last_s = max(self._last_s, known_s)
-        lost = tuple(_cut(event, self._last_s) for _, event in sorted(self._running.items()))
-        for event in lost:
-            self._finished(event)
+        lost = tuple(self._lost(event) for _, event in sorted(self._running.items()))
         passes_over = self._passes_over()
         self._complete.update(event.pass_number for event in passes_over)
         return Past(
@@ -122,6 +122,16 @@ class Replay:
             passes_over=passes_over,
             runner_cpu_s=self._runner_cpu_s,
         )
+
+    def _lost(self, started: wire.AttemptStarted) -> wire.AttemptFinished:
+        """The end of an attempt that was lost with its runner: it kept its worker busy as long as anybody knows.
+
+        Of tests that shared a process the first one stands for that time, as where a process is abandoned.
+        """
+        since_s = max(started.t, self._free_s.get(started.worker, 0.0))
+        ended = _cut(started, self._last_s, since_s)
+        self._finished(ended)
+        return ended
 
     def _progress(self) -> Progress:
         return Progress(
@@ -158,6 +168,7 @@ class Replay:
         self._attempts = max(self._attempts, event.attempt)
         self._tally.add(event)
         self._knowledge.learn(event)
+        self._free_s[event.worker] = max(event.t, self._free_s.get(event.worker, 0.0))
         if event.worker < len(self._slots):
             slot = self._slots[event.worker]
             slot.attempts += 1
@@ -176,8 +187,8 @@ class Replay:
                 self._uncounted[event.attempt] = (event.pass_number, event.unit)
 
 
-def _cut(event: wire.AttemptStarted, now: float) -> wire.AttemptFinished:
-    """The end of an attempt that was lost with its runner: it kept its worker busy as long as anybody knows."""
+def _cut(event: wire.AttemptStarted, now: float, since_s: float) -> wire.AttemptFinished:
+    """The end of an attempt that nobody saw, and that is taken to have run since `since_s`."""
     return wire.AttemptFinished(
         t=now,
         attempt=event.attempt,
@@ -186,7 +197,7 @@ def _cut(event: wire.AttemptStarted, now: float) -> wire.AttemptFinished:
         pass_number=event.pass_number,
         seed=event.seed,
         outcome=outcomes.CUT,
-        duration_s=max(0.0, now - event.t),
+        duration_s=max(0.0, now - since_s),
         message=LOST,
     )
 

@@ -69,6 +69,15 @@ def test_two_attempts_of_one_worker_at_once_are_reported_and_counted_once() -> N
     assert found.problems == ("worker 0: attempts 1 and 2 overlap by 4.000 s",)
 
 
+def test_tests_that_share_a_process_and_have_no_end_yet_are_nothing_to_report_and_count_once() -> None:
+    journal = JournalBuilder(workers=1)
+    journal.start(0, "a.test", 5)
+    journal.start(0, "b.test", 5)
+    found = numbers(journal.sample(9))
+    assert found.busy_s == pytest.approx(4)
+    assert found.problems == ()
+
+
 def test_a_worker_that_the_run_does_not_have_is_reported_and_not_counted() -> None:
     found = numbers(JournalBuilder(workers=1).attempt(7, "a.test", 0, 10).finish(100))
     assert found.busy_s == 0

@@ -122,6 +122,19 @@ def test_what_was_learned_counted_and_covered_goes_on() -> None:
     assert past.progress.over == {1: {"a.test", "b.test"}}
 
 
+def test_of_tests_that_shared_a_lost_process_the_first_stands_for_its_time() -> None:
+    built = JournalBuilder(workers=1, units=("a.test", "b.test", "c.test")).attempt(0, "a.test", 0, 3)
+    built.start(0, "b.test", 3)
+    built.start(0, "c.test", 3)
+    past = replayed(built.events, known_s=7.0)
+    assert [(event.unit, event.outcome, event.duration_s) for event in past.lost] == [
+        ("b.test", "cut", 4),
+        ("c.test", "cut", 0),
+    ]
+    assert [(slot.attempts, slot.busy_s) for slot in past.slots] == [(3, 7)]
+    assert utilization(timeline_of([*built.events, *past.lost])).problems == ()
+
+
 def test_passes_that_are_complete_are_behind_and_the_others_under_way() -> None:
     built = JournalBuilder(workers=1).attempt(0, "a.test", 0, 1).attempt(0, "b.test", 1, 2).pass_end(1, 2)
     built.attempt(0, "b.test", 2, 3, pass_number=2)

@@ -21,8 +21,8 @@ T = TypeVar("T")
 #: Deeper nesting than any wire type has: a hostile document must not exhaust the stack.
 MAX_DEPTH = 32
 
-#: A number beyond this is neither a count, a size nor a time: it must not overflow the arithmetic that it meets.
-MAX_NUMBER = 2**63
+#: A number beyond this is neither a count, a size nor a time: it must not overflow what it meets, SQLite among it.
+MAX_NUMBER = 2**63 - 1
 
 
 class DecodeError(ValueError):

@@ -23,7 +23,8 @@ JSON = st.recursive(
     max_leaves=20,
 )
 
-NUMBERS = {int: st.integers(-MAX_NUMBER, MAX_NUMBER), float: st.floats(-float(MAX_NUMBER), float(MAX_NUMBER))}
+LARGEST = math.nextafter(float(MAX_NUMBER), 0.0)
+NUMBERS = {int: st.integers(-MAX_NUMBER, MAX_NUMBER), float: st.floats(-LARGEST, LARGEST)}
 
 
 def building(cls: type[T], **fixed: st.SearchStrategy[Any]) -> st.SearchStrategy[T]:

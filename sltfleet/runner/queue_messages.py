@@ -157,7 +157,7 @@ def answer_from_text(text: bytes, units: int) -> Answer:
         )
     except MalformedAnswerError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise MalformedAnswerError(f"the queue's answer is none: {error!r}"[:200]) from None
     if not all(-units <= unit < units and number > 0 for number, unit in answer.claims):
         raise MalformedAnswerError("the queue hands out units that this run does not have")

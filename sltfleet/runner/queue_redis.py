@@ -45,7 +45,8 @@ class RedisServer:
             from redis.retry import Retry
 
             self._no_script = redis.exceptions.NoScriptError
-            self._errors = (redis.RedisError, OSError)
+            # The client reads numbers as they come: who is no Redis may send what is none.
+            self._errors = (redis.RedisError, OSError, ValueError, RecursionError)
             self._client = redis.Redis.from_url(
                 url,
                 socket_timeout=timeout_s,

@@ -15,6 +15,7 @@ from sltfleet.app.archive import runner_archive
 from sltfleet.core.queue_check import queue_check_script, read_queue_check
 from sltfleet.transport.local import LocalTransport
 from sltfleet.wire.queue_check import QueueAnswer, QueueReached, QueueRefused
+from tests.support.impostor import impostor
 from tests.support.redis import RedisProcess
 
 
@@ -34,30 +35,6 @@ def ask(url: str) -> QueueAnswer:
         transport.close()
     assert "s3cr3t" not in result.stdout + result.stderr
     return read_queue_check(result.exit_code, result.stdout, result.stderr)
-
-
-@contextlib.contextmanager
-def impostor(reply: bytes | None) -> Iterator[int]:
-    """A server that answers anything with `reply` (None: never; b"": hangs up), and its port."""
-    with socket.socket() as listener, contextlib.ExitStack() as connections:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-
-        def serve() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _ = listener.accept()
-                    connections.enter_context(connection)
-                    if reply is not None:
-                        connection.recv(4096)
-                        connection.sendall(reply)
-                        connection.close()
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
 
 
 def test_a_queue_that_can_be_used_says_who_it_is_and_how_far_away(server: RedisProcess) -> None:

@@ -23,6 +23,7 @@ from sltfleet.runner.queue_messages import (
     units_of_bitmap,
 )
 from sltfleet.runner.queue_redis import RedisServer, masked, reason_of, secrets_of
+from tests.support.impostor import impostor
 from tests.support.queue_model import QueueModel, _bits
 from tests.support.waiting import PATIENCE_S
 
@@ -85,7 +86,7 @@ def test_pauses_grow_up_to_a_bound_and_differ_by_chance(failures: int, chance: f
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"[]", b"null", b"{}", b'{"number": "x"}', b"\xff", b"[" * 100_000],
+    [b"", b"[]", b"null", b"{}", b'{"number": "x"}', b'{"number": Infinity}', b"\xff", b"[" * 100_000],
 )
 def test_an_answer_of_another_shape_is_an_error(text: bytes) -> None:
     with pytest.raises(MalformedAnswerError):
@@ -141,3 +142,11 @@ def test_an_address_that_cannot_be_used_is_told_at_each_call_without_it() -> Non
     with pytest.raises(NoAnswerError) as error:
         server.call("{}")
     assert str(error.value) == "the queue's address cannot be used"
+
+
+@pytest.mark.parametrize("reply", [b":many\r\n", b"$x\r\n", b"*1\r\n" * 5000])
+def test_a_server_that_is_no_redis_is_no_answer_whatever_it_sends(reply: bytes) -> None:
+    with impostor(reply) as port:
+        server = RedisServer(f"redis://127.0.0.1:{port}", "key", PATIENCE_S)
+        with pytest.raises(NoAnswerError):
+            server.call("{}")

@@ -70,8 +70,8 @@ def start_runner(
         argv = [*scope, sys.executable, "-S", "-E", archive, "go-on" if go_on else "run", paths.root]
         environment = {**os.environ, session.RUNTIME_DIR: login.runtime_dir}
         answer = _start(paths, lambda: session.become(argv, environment), limit_s)
-        if isinstance(answer, Launched):
-            return answer
+        if isinstance(answer, Launched) or (not go_on and os.path.exists(paths.journal)):
+            return answer  # what has begun, and failed, is not begun a second time
 
     def run_here() -> int:
         # Of a zipapp every process compiles its modules anew: what is imported for the launch is not, in a fork.

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.runner_host import RunnerHost, finished
+from sltfleet.wire.events import RunStarted
+from tests.contract.runner_host import RunnerHost, finished, of
 from tests.support.waiting import wait_for
 
 #: Launches as the zipapp does, as a user of whom the host says that they linger.
@@ -44,3 +45,16 @@ def test_the_runner_is_started_in_the_scope_or_without_it_where_systemd_would_no
     assert line.startswith("/run/user/1000 --user --scope --quiet ")
     in_scope = host.state(spec).identity.pid == int(line.rsplit(" ", 1)[1])
     assert in_scope is works
+
+
+def test_a_runner_that_began_in_its_scope_and_failed_is_not_begun_again_beside_it(
+    host: RunnerHost, odd_path: Path
+) -> None:
+    spec = host.spec("true", passes=1)
+    tool = odd_path / "systemd-run"
+    tool.write_text('#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done; shift; "$@"; exit 1\n')
+    tool.chmod(0o755)
+    command = [sys.executable, "-c", LAUNCH, str(host.put(spec)), str(host.archive), str(tool)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert '"refused"' in done.stdout, done.stdout
+    assert len(of(host.journal(spec), RunStarted)) == 1

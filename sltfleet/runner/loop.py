@@ -7,7 +7,6 @@ start the worker's next attempt. Only then, when all workers are busy again, com
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import signal
@@ -46,6 +45,7 @@ from sltfleet.runner.outputs import GrowingOutput, Outputs
 from sltfleet.runner.pace import next_due_s
 from sltfleet.runner.paths import RunPaths
 from sltfleet.runner.phases import Over
+from sltfleet.runner.processes import signal_attempt
 from sltfleet.runner.replay import Past
 from sltfleet.runner.reporter import Reporter
 from sltfleet.runner.sampler import Sampler
@@ -252,7 +252,7 @@ class Loop:
             if isinstance(action, Spawn):
                 answers.append(self._spawn(action))
             elif isinstance(action, SignalGroup):
-                _signal_attempt(action.pid, action.signal)
+                signal_attempt(action.pid, action.signal)
             elif isinstance(action, Abandon):
                 self._abandon(action.pid)
             else:
@@ -341,17 +341,3 @@ class Loop:
             return event
         self._reporter.troubles["outputs"] = ""
         return dataclasses.replace(event, output=output)
-
-
-def _signal_attempt(pid: int, number: int) -> None:
-    """Signal an attempt's process group, and its main process also where that has left the group.
-
-    The main process is not reaped yet, so its pid is still its own. It may join another group of the runner's session;
-    a session of its own would forbid that, but takes it out of the runner's scheduling group, and with it niceness its
-    meaning (sched(7), "The autogroup feature").
-    """
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if os.getpgid(pid) != pid:
-            os.kill(pid, number)

@@ -6,6 +6,7 @@ A pid alone is never enough: it may belong to a stranger by now. So a runner is 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import AbstractSet, Iterator, List, Optional, Sequence, Set
@@ -171,6 +172,20 @@ def marked_runs() -> Set[str]:
     """Return the folders of the runs to whose attempts living processes belong."""
     marks = (mark_of(pid) for pid in all_pids() if pid != os.getpid())  # a zombie has no environment any more
     return {mark.run_dir for mark in marks if mark is not None}
+
+
+def signal_attempt(pid: int, number: int) -> None:
+    """Signal an attempt's process group, and its main process also where that has left the group.
+
+    The main process is not reaped yet, so its pid is still its own. It may join another group of the runner's session;
+    a session of its own would forbid that, but takes it out of the runner's scheduling group, and with it niceness its
+    meaning (sched(7), "The autogroup feature").
+    """
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(pid) != pid:
+            os.kill(pid, number)
 
 
 class Children:

@@ -24,6 +24,7 @@ from sltfleet.runner.locks import is_locked, try_lock
 from sltfleet.runner.messages import Attempt
 from sltfleet.runner.outputs import GrowingOutput
 from sltfleet.runner.paths import ProjectPaths, RunPaths
+from sltfleet.runner.processes import signal_attempt
 from sltfleet.runner.spawn import PER_WORKER, Spawner, own_environment, template_values
 from sltfleet.runner.specfile import SpecError, read_spec
 from sltfleet.runner.stop import end_attempts
@@ -193,10 +194,10 @@ def _follow(stage: _Stage, pid: int, deadline: float) -> Tuple[int, Optional[Cau
             if cause is None and (now >= deadline or stage.controller_left()):
                 cause = TimedOut(stage.limit_s) if now >= deadline else GONE
                 kill_at = now + limits.kill_after_s
-                os.killpg(pid, signal.SIGTERM)
+                signal_attempt(pid, signal.SIGTERM)
             elif now >= kill_at:
                 kill_at = math.inf
-                os.killpg(pid, signal.SIGKILL)
+                signal_attempt(pid, signal.SIGKILL)
             time.sleep(POLL_S)
 
 

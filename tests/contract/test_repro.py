@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,6 +118,17 @@ def test_what_takes_too_long_is_ended_with_all_that_it_started(host: RunnerHost)
     assert isinstance(answer, Reproduced)
     assert (answer.outcome, answer.message) == ("timeout", "timed out after 4 s")
     wait_for(lambda: not host.attempts_of(spec.run_id), "the end of what it started")
+
+
+def test_what_has_left_its_process_group_is_ended_when_it_takes_too_long(host: RunnerHost) -> None:
+    spec = host.spec("exit 0", passes=1)
+    event = finished(host.run(spec))[0]
+    script = f"#!{sys.executable}\nimport os, time\nos.setpgid(0, os.getpgid(os.getppid()))\ntime.sleep(300)\n"
+    (host.run_dir(spec) / "bin" / host.binary.name).write_text(script)
+    code, _, (answer,) = repro(host, spec, request_for(spec, event, timeout_s=2.0))
+    assert code == 0
+    assert isinstance(answer, Reproduced)
+    assert (answer.outcome, answer.message) == ("timeout", "timed out after 2 s")
 
 
 def test_the_timeout_is_the_attempt_s_own_and_never_more_than_the_suite_allows(host: RunnerHost) -> None:

@@ -17,6 +17,7 @@ from sltfleet.runner.listing import ListingError, make_listing
 from sltfleet.runner.locks import is_locked, try_lock
 from sltfleet.runner.paths import ProjectPaths, RunPaths
 from sltfleet.runner.room import no_room
+from sltfleet.runner.spawn import own_environment
 from sltfleet.runner.specfile import SpecError, read_spec
 from sltfleet.runner.tree import WrongBinaryError, copy_binary, snapshot
 from sltfleet.runner.units import resolve_units
@@ -71,7 +72,8 @@ def make_ready(spec: Spec, paths: RunPaths) -> Union[Prepared, Refused]:
                 return Refused("tree", f"the tree has no folder {folder!r}", "sync first")
         for built, digest in spec.executables:
             copy_binary(built, paths.binary(built), digest)
-        resolved = resolve_units(spec.units, spec.select, paths.tree, make_listing(spec, paths, os.environ))
+        environment = own_environment(os.environ)
+        resolved = resolve_units(spec.units, spec.select, paths.tree, make_listing(spec, paths, environment))
         if not resolved.units:
             shutil.rmtree(paths.tree, ignore_errors=True)
             return Refused("no-units", "no unit matches" + _of_what(spec), "check units and --unit, and sync first")

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from sltfleet.wire.codec import to_text
 from sltfleet.wire.events import AttemptStarted
 from sltfleet.wire.handshake import Launched, Prepared, Refused
 from sltfleet.wire.share import Member, Share
-from sltfleet.wire.spec import OutputVerdict
+from sltfleet.wire.spec import CommandUnits, OutputVerdict
 from tests.contract.runner_host import UNITS, RunnerHost, finished, goodbye, of
 from tests.support.waiting import wait_for
 
@@ -170,3 +171,15 @@ def test_the_state_file_is_plain_json_that_a_shell_can_print(host: RunnerHost) -
     spec = host.spec("true", passes=1)
     host.run(spec)
     assert json.loads((host.run_dir(spec) / "state.json").read_text())["phase"] == "finished"
+
+
+def test_programs_that_list_units_get_no_variable_of_sltfleet_s_own(
+    host: RunnerHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLTFLEET_QUEUE", "redis://:s3cr3t@queue")
+    units = CommandUnits(("true",), lines_of=("sh", "-c", "echo one; env | grep ^SLTFLEET_; true"))
+    spec = replace(host.spec("true", passes=1), binary="", args=(), units=units)
+    code, answer, text = host.call("prepare", str(host.put(spec)))
+    assert code == 0, text
+    assert isinstance(answer, Prepared)
+    assert answer.units == 1

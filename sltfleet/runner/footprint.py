@@ -69,7 +69,10 @@ class Footprint:
         used: Dict[int, int] = {}
         if not groups:
             return used
-        pids = set(all_pids())
+        try:
+            pids = set(all_pids())
+        except OSError:  # no descriptor is free on the host at the moment
+            return used
         self._strangers &= pids - groups
         for pid in pids - self._strangers:
             found = parse_footprint(read_text(f"/proc/{pid}/stat"))

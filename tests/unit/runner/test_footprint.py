@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,13 @@ def test_what_a_container_may_use_counts_as_well(tmp_path: Path, monkeypatch: py
     (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 50000\n")
     monkeypatch.setattr(footprint, "cgroup_folders", lambda _controller: iter([str(tmp_path)]))
     assert Footprint().available_bytes() == 150000
+
+
+def test_a_host_without_a_free_descriptor_only_hides_what_the_attempts_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> Iterator[int]:
+        raise OSError(errno.ENFILE, "Too many open files in system")
+
+    monkeypatch.setattr(footprint, "all_pids", full)
+    checked = Footprint().check([os.getpgrp()])
+    assert checked is not None
+    assert checked.used_bytes == {}

@@ -21,7 +21,7 @@ from sltfleet.core.building import BuiltSuite
 from sltfleet.core.errors import FleetError, SyncError
 from sltfleet.core.launching import escape_template
 from sltfleet.core.revision import Revision
-from sltfleet.core.runid import new_run_id
+from sltfleet.core.runid import is_run_id, new_run_id
 from sltfleet.results.history import EarlierRuns, earlier_runs
 from sltfleet.results.store import Store
 from sltfleet.wire.handshake import Launched
@@ -94,7 +94,7 @@ def start_run(
     queue = queue_for_run(fleet, tuple(ready), listener)
     launched = start_hosts(fleet, specs, listener, replace=options.replace, queue=queue)
     for host, answer in launched.values.items():
-        if answer.lost_run_id:
+        if is_run_id(answer.lost_run_id):
             listener(_lost_before(host, answer))
     launched.errors.update(built.errors)
     budget_s = options.budget_s or suite.budget

@@ -27,6 +27,7 @@ CHANGED_CODE = 94
 NO_BINARY_CODE = 95
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+_NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 _ENTER = (
     ROOT_PRELUDE
@@ -242,11 +243,11 @@ class BuildAnswer:
         elif name == "@content":
             self.content = value
         elif name == "@packages":
-            self.packages = int(value) if value.isdecimal() and value != "0" else None
+            self.packages = int(value) if _NUMBER.match(value) and value != "0" else None
         elif name == "@digest":
             self.digests += [value] if _DIGEST.match(value) else []
         elif name == "@exit":
-            self.exit_code = int(value) if value.isdecimal() else None
+            self.exit_code = int(value) if _NUMBER.match(value) else None
         elif name == "@record":
             self._read_record(value)
         else:

@@ -225,7 +225,7 @@ def _upstream(version: str) -> str:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in _upstream(version).split(".") if part.isdigit())
+    return tuple(int(part) for part in _upstream(version).split(".") if re.fullmatch(r"[0-9]{1,18}", part))
 
 
 def _apt_packages(needs: tuple[Need, ...]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ checked here.
 from __future__ import annotations
 
 import posixpath
+import re
 from dataclasses import dataclass
 
 from sltfleet.core.errors import FleetError, HostError, RefusedError, SyncError
@@ -178,8 +179,7 @@ def parse_project_dir(stdout: str) -> ProjectDir:
             detail=stdout[:500],
         )
     fields = dict(line.split(" ", 1) for line in head.split("\n") if " " in line)
-    blocks, _, block_bytes = fields.get("free", "").partition(" ")
-    free = int(blocks) * int(block_bytes) if blocks.isdecimal() and block_bytes.isdecimal() else None
+    free = re.fullmatch(r"([0-9]{1,18}) ([0-9]{1,18})", fields.get("free", ""))
     record = fields.get("record", "").strip()
     return ProjectDir(
         path=path,
@@ -187,7 +187,7 @@ def parse_project_dir(stdout: str) -> ProjectDir:
         record=record if len(record) < MAX_RECORD_BYTES else "",
         interrupted="incomplete" in fields,
         foreign="foreign" in fields,
-        free_bytes=free,
+        free_bytes=int(free[1]) * int(free[2]) if free else None,
         mount=fields.get("mount", ""),
     )
 

@@ -27,6 +27,9 @@ def test_the_scripts_lines_are_told_from_cargos() -> None:
 def test_numbers_digests_and_records_that_are_none_are_not_taken() -> None:
     answer = answer_of("@packages ", "@exit x", "@digest /etc/passwd", "@record {", "@sync []")
     assert (answer.packages, answer.exit_code, answer.digests, answer.record) == (None, None, [], None)
+    endless = "9" * 5000  # more digits than `int` takes
+    answer = answer_of(f"@packages {endless}", f"@exit {endless}", "@digest /etc/passwd", "@record {", "@sync []")
+    assert (answer.packages, answer.exit_code, answer.digests, answer.record) == (None, None, [], None)
     assert answer.sync is None
     assert answer.problems
 

@@ -151,6 +151,7 @@ def test_a_rustup_that_is_there_only_gets_a_toolchain() -> None:
         ("1.85.0+dfsg3-1", "1.85.0+dfsg3-1~deb12u3", "cargo rustc", "1.85.0"),
         ("1:1.100.0-1", "1.85.0-1", "cargo rustc", "1.100.0"),
         ("", "1.85.0-1", "cargo-web rustc-web", "1.85.0"),
+        ("1.²", "1.85.0-1", "cargo-web rustc-web", "1.85.0"),
     ],
 )
 def test_without_rustup_the_newer_of_debians_two_cargos_is_taken(

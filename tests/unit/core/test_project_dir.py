@@ -25,6 +25,10 @@ def test_what_the_host_says_is_read_or_refused(case: dict[str, Any]) -> None:
         assert asdict(parse_project_dir(case["stdout"])) == case["value"]
 
 
+def test_a_number_with_more_digits_than_anything_has_is_none() -> None:
+    assert parse_project_dir(f"free {'9' * 5000} 1\ndir /p").free_bytes is None
+
+
 @pytest.mark.parametrize("root", ["", "  ", "/", "//", "relative", "~user", "/a/../b", "~/..", "/new\nline", "/nul\0"])
 def test_a_root_that_is_no_folder_of_its_own_is_refused(root: str) -> None:
     with pytest.raises(RefusedError) as caught:

@@ -1,7 +1,8 @@
-"""Every path, local and remote, comes from here.
+"""Where a project lies on a host, and where the controller keeps what it knows.
 
 `HostPaths` is the project's folder on a host: text for that host, possibly with a leading `~/` that only the host can
-resolve (see `core.shell.ROOT_PRELUDE`). `LocalPaths` is what the controller keeps beside fleet.yaml.
+resolve (see `core.shell.ROOT_PRELUDE`); what lies in it is named by the scripts, which work there. `LocalPaths` is what
+the controller keeps beside fleet.yaml.
 """
 
 from __future__ import annotations
@@ -35,55 +36,14 @@ class HostPaths:
         """The project's folder."""
         return posixpath.join(self.root, self.project)
 
-    def _below(self, *names: str) -> str:
-        return posixpath.join(self.project_dir, *names)
-
-    @property
-    def marker(self) -> str:
-        """The file that marks the project's folder as ours."""
-        return self._below(MARKER_NAME)
-
-    @property
-    def repo(self) -> str:
-        """The synced repository."""
-        return self._below("repo")
-
     @property
     def target(self) -> str:
         """CARGO_TARGET_DIR."""
-        return self._below("target")
-
-    @property
-    def bin(self) -> str:
-        """The runner's archives, named by their content."""
-        return self._below("bin")
-
-    @property
-    def builds(self) -> str:
-        """One JSON file per suite: what the last build was made from, and its executable."""
-        return self._below("builds")
-
-    @property
-    def runs(self) -> str:
-        """The folder of all runs."""
-        return self._below("runs")
-
-    @property
-    def current(self) -> str:
-        """A file with the id of the newest run."""
-        return self._below("current")
-
-    def run(self, run_id: str) -> str:
-        """The folder of one run."""
-        return self._below("runs", run_id)
+        return posixpath.join(self.project_dir, "target")
 
     def canary(self, run_id: str) -> HostPaths:
         """A folder like a project's own, for one run of the canaries: with a lock and a `current` of its own."""
-        return HostPaths(self._below("canary"), run_id)
-
-    def rsync(self, path: str) -> str:
-        """`path` as rsync takes it: a leading `~/` goes, since a relative path is relative to the home folder there."""
-        return path[2:] if path.startswith("~/") else path
+        return HostPaths(posixpath.join(self.project_dir, "canary"), run_id)
 
 
 @dataclass(frozen=True)

@@ -214,6 +214,16 @@ class TestSharing:
         assert list(started.launched.errors) == ["beta"]
         assert [event.host for event in events if isinstance(event, Warned) and words in event.text] == ["beta"]
 
+    @pytest.mark.parametrize(("named", "warned"), [("20261123-120312-3f9a1c", True), ("$(reboot)", False)])
+    def test_a_lost_run_before_this_one_is_told_of_where_the_host_names_one(
+        self, odd_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, warned: bool
+    ) -> None:
+        launched = Launched(Identity("b", 7, 9), RUN_ID, workers=3, units=40, python="3.11.2", lost_run_id=named)
+        events: list[ProgressEvent] = []
+        hosts = Hosts(odd_path, monkeypatch, alpha=[answer_to_line(launched)])
+        start_run(hosts.fleet, None, RunOptions(), events.append)
+        assert any(isinstance(event, Warned) and named in event.fix for event in events) is warned
+
     def test_once_on_several_hosts_gives_each_worker_of_the_fleet_its_share(
         self, odd_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -305,7 +315,7 @@ def test_a_real_runner_is_replaced_by_another_one(real_fleet: Fleet) -> None:
     assert refused.launched.errors["alpha"].why == first.run_id
     second = start_run(real_fleet, None, replace(options, replace=True), silent)
     assert list(second.launched.values) == ["alpha"], second.launched.errors
-    runs = Path(real_fleet.hosts[0].paths.runs)
+    runs = Path(real_fleet.hosts[0].paths.project_dir, "runs")
     assert sorted(path.name for path in runs.iterdir()) == sorted([first.run_id, second.run_id])
 
 
@@ -320,9 +330,9 @@ def test_what_was_prepared_and_never_launched_is_no_run_and_can_be_cleaned(real_
     script = prepare_script(host.paths, RUN_ID, archive, text)
     result = host.transport.run(script, timeout_s=60.0)
     assert read_prepare(result.exit_code, result.stdout, result.stderr).units == 40
-    assert Path(host.paths.run(RUN_ID), "tree").is_dir()
+    assert Path(folder, "runs", RUN_ID, "tree").is_dir()
     assert [poll_host(host, run_id).condition for run_id in (None, RUN_ID)] == [IDLE, IDLE]
     cleaned = plan_hosts(real_fleet, CleanRequest(keep=0), silent)
     assert [deletion.name for deletion in cleaned.values["alpha"].deletions] == [f"runs/{RUN_ID}"]
     execute_hosts(real_fleet, cleaned.values, silent)
-    assert not Path(host.paths.run(RUN_ID)).exists()
+    assert not Path(folder, "runs", RUN_ID).exists()

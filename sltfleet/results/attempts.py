@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sltfleet.results.database import from_sql, to_sql, translated
+from sltfleet.results.database import from_sql, sql_words, to_sql, translated
 from sltfleet.results.model import Flaky, FlakyFailure
 from sltfleet.results.store import Store
 from sltfleet.wire.coverage import is_share
@@ -22,11 +22,6 @@ MAX_NEIGHBOURS = 64
 _ATTEMPT = "run_id, host, attempts.attempt, units.name, worker, pass_number, attempts.seed, outcome, start_s"
 _FROM = "FROM attempts JOIN hosts ON hosts.id = attempts.host_id JOIN names AS units ON units.id = unit_id "
 _FAILURES = "JOIN failures ON failures.host_id = attempts.host_id AND failures.attempt = attempts.attempt "
-
-
-def _words(outcomes: Iterable[str]) -> str:
-    """Constant words of the wire as an SQL list."""
-    return "(" + ", ".join(f"'{outcome}'" for outcome in sorted(outcomes)) + ")"
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,7 @@ def find_attempt(store: Store, run_id: str, name: str, hosts: Sequence[str] = ()
     """
     marks = ", ".join("?" * len(hosts))
     where = "WHERE run_id = ? " + (f"AND host IN ({marks}) " if hosts else "")
-    bad = _words(BAD)
+    bad = sql_words(BAD)
     by_case = (
         f"SELECT {_ATTEMPT}, budget_s - start_s, suite, build_digest, timeout_s {_FROM}{_FAILURES}"
         f"{where}AND case_id = (SELECT id FROM names WHERE name = ?) ORDER BY end_s, host LIMIT 1"
@@ -67,7 +62,7 @@ def find_attempt(store: Store, run_id: str, name: str, hosts: Sequence[str] = ()
     by_unit = (
         f"SELECT {_ATTEMPT}, budget_s - start_s, suite, build_digest, timeout_s {_FROM}"
         f"{where}AND unit_id = (SELECT id FROM names WHERE name = ?) "
-        f"AND outcome NOT IN {_words((CUT, INFRA))} ORDER BY outcome NOT IN {bad}, end_s, host LIMIT 1"
+        f"AND outcome NOT IN {sql_words((CUT, INFRA))} ORDER BY outcome NOT IN {bad}, end_s, host LIMIT 1"
     )
     with translated(store.path):
         for query in (by_case, by_unit):
@@ -134,7 +129,7 @@ def _explained(store: Store, flaky: Flaky, run_id: str | None) -> Flaky:
     scope = "build_digest = :build AND (:run IS NULL OR run_id = :run) "
     named = "(SELECT id FROM names WHERE name = :name)"
     if flaky.kind == "unit":
-        failing = f"{_FROM}WHERE unit_id = {named} AND {scope}AND outcome IN {_words(BAD)} "
+        failing = f"{_FROM}WHERE unit_id = {named} AND {scope}AND outcome IN {sql_words(BAD)} "
         passing = f"{_FROM}WHERE unit_id = {named} AND {scope}AND outcome = '{PASS}' "
     else:
         failing = f"{_FROM}{_FAILURES}WHERE case_id = {named} AND {scope}"

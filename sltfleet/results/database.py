@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sltfleet.core.errors import RunError
@@ -98,6 +98,11 @@ def to_sql(text: str) -> str | bytes:
 def from_sql(value: str | bytes) -> str:
     """Return the text that `to_sql` stored."""
     return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
+
+
+def sql_words(words: Iterable[str]) -> str:
+    """Return constant words of the wire as a list in SQL."""
+    return "(" + ", ".join(f"'{word}'" for word in sorted(words)) + ")"
 
 
 @contextlib.contextmanager

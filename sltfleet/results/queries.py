@@ -7,7 +7,7 @@ never called flaky itself, since what is in a share changes with the seed of eac
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import median
 
 from sltfleet.core.errors import RunError
@@ -16,7 +16,7 @@ from sltfleet.core.timeline import FinishedAttempt, Timeline, UnfinishedAttempt,
 from sltfleet.core.utilization import Utilization, utilization
 from sltfleet.results.attempts import explained
 from sltfleet.results.causes import causes
-from sltfleet.results.database import from_sql
+from sltfleet.results.database import from_sql, sql_words
 from sltfleet.results.model import FailingCase, Flaky, HostRun, LeftBehind, QuarantinedUnit, RunReport, SlowUnit
 from sltfleet.results.rows import read_samples
 from sltfleet.results.shared import shared_run
@@ -33,11 +33,6 @@ _ABOUT_QUARANTINE = f"(CAST(text AS TEXT) LIKE '{IN_QUARANTINE}%' OR CAST(text A
 
 #: So many notes of a host are shown; a runner in trouble may write thousands.
 MAX_NOTES = 20
-
-
-def _words(outcomes: Iterable[str]) -> str:
-    """Constant words of the wire as an SQL list."""
-    return "(" + ", ".join(f"'{outcome}'" for outcome in sorted(outcomes)) + ")"
 
 
 def run_report(store: Store, run_id: str, only_hosts: Sequence[str] = ()) -> RunReport:
@@ -196,7 +191,7 @@ def flaky(store: Store, run_id: str | None = None) -> tuple[Flaky, ...]:
 
 
 def _flaky_units(store: Store, run_id: str | None) -> list[Flaky]:
-    bad = _words(BAD)
+    bad = sql_words(BAD)
     rows = store.connection.execute(
         f"SELECT name, build_digest, SUM(outcome = '{PASS}'), SUM(outcome IN {bad}), "
         f"json_group_array(DISTINCT CASE WHEN outcome IN {bad} THEN host END), "
@@ -240,7 +235,7 @@ def slowest_units(store: Store, run_id: str, limit: int = SLOWEST) -> tuple[Slow
     """Return the units with the longest median duration, attempts with a verdict only."""
     rows = store.connection.execute(
         "SELECT name, end_s - start_s FROM attempts JOIN hosts ON hosts.id = host_id JOIN names ON names.id = unit_id "
-        f"WHERE run_id = ? AND outcome IN {_words(VERDICTS)}",
+        f"WHERE run_id = ? AND outcome IN {sql_words(VERDICTS)}",
         (run_id,),
     ).fetchall()
     durations: dict[str, list[float]] = {}
@@ -278,7 +273,7 @@ def _coverage(store: Store, run_id: str) -> tuple[int, int, int]:
     coverage = Coverage(total)
     for name, seed in ask(
         "SELECT DISTINCT name, seed FROM attempts JOIN names ON names.id = unit_id "
-        f"WHERE outcome IN {_words(VERDICTS)} AND host_id IN {of_run}",
+        f"WHERE outcome IN {sql_words(VERDICTS)} AND host_id IN {of_run}",
         (run_id,),
     ):
         coverage.add(from_sql(name), seed)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,24 @@ def test_a_host_says_whether_the_user_lingers_and_has_a_manager(odd_path: Path) 
     tool.write_text("#!/bin/sh\n")
     tool.chmod(0o755)
     assert look({"PATH": str(odd_path)}, str(odd_path)) == Login(os.geteuid(), True, str(manager.parent), str(tool))
+
+
+#: Does what is told in the fork, with a log that takes nothing, and says how the fork ended.
+DETACH = """\
+import os
+from sltfleet.runner.session import detached
+
+def fails():
+    raise RuntimeError("the runner's own mistake")
+
+try:
+    pid = detached(fails, os.open("/dev/full", os.O_WRONLY), "/")
+except OSError:
+    os._exit(42)  # the fork, in its parent's code
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_a_runner_whose_last_words_find_no_room_ends_and_never_goes_on_as_its_parent() -> None:
+    done = subprocess.run([sys.executable, "-c", DETACH], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "1\n", done.stderr

@@ -13,5 +13,4 @@ def environments(config: FleetConfig) -> Iterator[Mapping[str, str]]:
         yield host.env
     for suite in config.suites.values():
         yield suite.env
-        if suite.build is not None:
-            yield suite.build.env
+        yield suite.build.env

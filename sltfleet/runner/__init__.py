@@ -8,7 +8,7 @@ pure, the schedule:
   what is known of each unit; `shards`: which units of the first pass are this host's.
 - `queue_schedule`: the same for a host that shares a queue; `queue_claims`: what it holds of the queue;
   `queue_dialogue`: what is to be told and was told; `queue_pass`: the pass that it proposes; `queue_messages`: one
-  request and its answer; `pace`: how many units are started per second.
+  request and its answer; `pace`: how many units are started per second, and when what is done regularly is due.
 
 pure, the core:
 - `messages`: what the core is told (events) and what it asks for (actions).

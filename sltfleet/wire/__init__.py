@@ -8,6 +8,8 @@ standard library only and runs on Python 3.8. It has no I/O and no clock.
 - `spec`: what the controller asks of a runner (`spec.json`).
 - `events`: what a runner writes down (`journal.jsonl`).
 - `state`: what a runner says of itself right now (`state.json`), and the process identity.
-- `handshake`: the one line a launch answers with.
-- `globs`: the path patterns of `units` (`**`, `*`, `?`, `[…]`), the same on both sides.
+- `share`: what a host is told of the other hosts of its run (`share.json`).
+- `handshake`: the one line a launch answers with; `repro`, `queue_check`: what these commands are asked and answer.
+- `globs`: the path patterns of `units` (`**`, `*`, `?`, `[…]`); `template`: placeholders in braces.
+- `outcome`, `coverage`, `quarantine`: what both sides must understand alike of attempts and units.
 """

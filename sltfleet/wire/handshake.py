@@ -1,4 +1,4 @@
-"""The one line with which a runner's `prepare`, `launch` and `stop` commands answer, behind a marker.
+"""The one line with which a runner's `prepare`, `launch`, `resume` and `stop` commands answer, behind a marker.
 
 A login shell may print before it, so the reader looks for the marker and takes the JSON that follows on that line.
 """

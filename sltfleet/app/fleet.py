@@ -28,6 +28,10 @@ T = TypeVar("T")
 #: How long what is under way may take to end in good order after Ctrl-C.
 ENDING_S = 2.0
 
+#: The main thread waits for others in steps of at most this. The kernel may run Python's signal handler on any thread,
+#: and a main thread that waits for a lock without a limit is not woken then: Ctrl-C would do nothing.
+HEED_SIGNALS_S = 0.5
+
 
 @dataclass(frozen=True)
 class Host:
@@ -111,7 +115,8 @@ class Fleet:
             thread = threading.Thread(target=settle, args=(host,), name=f"{step} {host.name}", daemon=True)
             self.threads.append(thread)
             thread.start()
-        wait(futures.values())
+        while wait(futures.values(), timeout=HEED_SIGNALS_S).not_done:
+            continue
         results: HostResults[T] = HostResults()
         for name, future in futures.items():
             try:

@@ -9,9 +9,9 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
-from sltfleet.app.fleet import Fleet, Host
+from sltfleet.app.fleet import HEED_SIGNALS_S, Fleet, Host
 from sltfleet.app.runs import UNREADABLE_FIX
 from sltfleet.core.backoff import POLL_INTERVAL_S, wait_s
 from sltfleet.core.errors import FleetError, RunError
@@ -151,7 +151,10 @@ def read_logs(
     open_hosts = len(readers)
     try:
         while open_hosts:
-            arrival = arrivals.get()
+            try:
+                arrival = arrivals.get(timeout=HEED_SIGNALS_S)
+            except Empty:
+                continue
             open_hosts -= arrival.last
             if arrival.idle:
                 on_idle(arrival.host)

@@ -87,9 +87,11 @@ class TestTheFanOut:
         results = fleet.each_host("working", lambda _host: (1, ""), silent, hosts=())
         assert (results.values, results.errors) == ({}, {})
 
-    def test_ctrl_c_ends_the_program_though_a_host_still_works(self) -> None:
+    @pytest.mark.parametrize("thread", ["main", "another"])
+    def test_ctrl_c_ends_the_program_though_a_host_still_works(self, thread: str) -> None:
+        """Whichever thread it is on which the kernel runs the signal handler."""
         code = """
-import signal, time
+import signal, sys, threading, time
 from pathlib import Path
 from sltfleet.app.progress import silent
 from tests.support.local_fleet import local_fleet
@@ -98,6 +100,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent in the back
 
 def work(host):
     print("at work", flush=True)
+    if sys.argv[1] == "another":
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
     time.sleep(600)
     return None, ""
 
@@ -105,7 +109,7 @@ local_fleet(Path("/nowhere"), {"alpha": "/nowhere"}).each_host("working", work, 
 """
         root = Path(__file__).resolve().parents[3]
         process = subprocess.Popen(
-            [sys.executable, "-c", code],
+            [sys.executable, "-c", code, thread],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -114,7 +118,8 @@ local_fleet(Path("/nowhere"), {"alpha": "/nowhere"}).each_host("working", work, 
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "at work\n"
-            process.send_signal(signal.SIGINT)
+            if thread == "main":
+                process.send_signal(signal.SIGINT)
             _, stderr = process.communicate(timeout=PATIENCE_S / 4)
         finally:
             process.kill()
@@ -167,7 +172,7 @@ class TestOpening:
             ended.set()
             return 1, ""
 
-        def interrupted(*_args: object) -> None:
+        def interrupted(*_args: object, **_options: object) -> None:
             raise KeyboardInterrupt
 
         def verb(chosen: Fleet) -> None:

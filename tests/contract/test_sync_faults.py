@@ -148,11 +148,12 @@ def test_ctrl_c_ends_the_transfers(odd_path: Path) -> None:
     write(odd_path / "repo", "a.rs")
     pid_file = odd_path / "pid"
     program = """
-import sys
+import signal, sys
 from pathlib import Path
 from sltfleet.app.progress import silent
 from sltfleet.app.sync import sync
 from tests.support.fleets import local_hosts, opened
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent in the background may have it ignored
 folder = Path(sys.argv[1])
 with opened(folder, local_hosts(folder, "one")) as fleet:
     sync(fleet, silent)

@@ -7,12 +7,14 @@ start the worker's next attempt. Only then, when all workers are busy again, com
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Set, Tuple
+from collections import deque
+from typing import TYPE_CHECKING, Deque, Dict, List, Mapping, Optional, Set, Tuple
 
 from sltfleet.runner import linux
 from sltfleet.runner.artifacts import Artifacts
@@ -120,7 +122,7 @@ class Loop:
         #: What attempts that are over printed, until it is kept.
         self._taken: Dict[int, Optional[GrowingOutput]] = {}
         #: Actions that may wait until the workers are busy again.
-        self._deferred: List[Action] = []
+        self._deferred: Deque[Action] = deque()
         #: Processes that SIGKILL did not end, and that nobody waits for.
         self._stuck: Set[int] = set()
         self._zero = 0.0
@@ -150,6 +152,8 @@ class Loop:
             while not self._finished:
                 self._turn()
         except BaseException:
+            with contextlib.suppress(Exception):  # whatever is wrong, what has ended is not lost
+                self._do_deferred()
             self._orphans.end_all(END_ALL_S)
             self._reporter.failed(self._now(), sys.exc_info()[1])
             raise
@@ -201,8 +205,22 @@ class Loop:
             sample = self._sampler.take()
             if sample is not None:
                 self._handle(sample, now)
-        deferred, self._deferred = self._deferred, []
-        for action in deferred:
+        self._do_deferred()
+        if now >= self._next_watch:
+            fastest, problems = self._outputs.watch()
+            self._reporter.troubles["watch"] = problems[0] if problems else ""
+            fast = fastest > self._spec.limits.output_bytes // 4
+            self._next_watch = now + WATCH_FAST_S if fast else next_due_s(now, WATCH_EVERY_S)
+        self._reporter.flush()
+        if now >= self._next_state:
+            stuck = ", ".join(map(str, sorted(self._stuck)))
+            self._reporter.troubles["stuck"] = f"SIGKILL does not end: {stuck} (stuck in the kernel)" if stuck else ""
+            self._next_state = next_due_s(now, STATE_EVERY_S)
+            self._reporter.write_state(now)
+
+    def _do_deferred(self) -> None:
+        while self._deferred:
+            action = self._deferred.popleft()
             if isinstance(action, Settle):
                 first = self._keep_output(action.event, action.process or action.event.attempt)
                 self._reporter.record(first)
@@ -216,17 +234,6 @@ class Loop:
                 self._next_state = 0.0
             elif isinstance(action, Finish):
                 self._finished = True
-        if now >= self._next_watch:
-            fastest, problems = self._outputs.watch()
-            self._reporter.troubles["watch"] = problems[0] if problems else ""
-            fast = fastest > self._spec.limits.output_bytes // 4
-            self._next_watch = now + WATCH_FAST_S if fast else next_due_s(now, WATCH_EVERY_S)
-        self._reporter.flush()
-        if now >= self._next_state:
-            stuck = ", ".join(map(str, sorted(self._stuck)))
-            self._reporter.troubles["stuck"] = f"SIGKILL does not end: {stuck} (stuck in the kernel)" if stuck else ""
-            self._next_state = next_due_s(now, STATE_EVERY_S)
-            self._reporter.write_state(now)
 
     def _say_goodbye(self, now: float) -> None:
         """No worker is left, so the queue may be waited for."""

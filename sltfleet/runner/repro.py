@@ -91,7 +91,12 @@ def repro(run_dir: str, request: ReproRequest, watched: Optional[int] = None) ->
     make_folder(paths.slots)
     lock = try_lock(paths.repro_lock)
     if lock is None:
-        return _say(request, NotReproduced("an attempt of this run is being run again already", "wait for its end"))
+        message = "an attempt of this run is being run again already, or the run is being resumed"
+        return _say(request, NotReproduced(message, "wait for its end"))
+    active = _active(prepared.spec)  # asked again: it may have been resumed before the lock was taken
+    if active is not None:
+        os.close(lock)
+        return _say(request, active)
     if watched is not None:
         os.set_inheritable(watched, False)
         prepared.watched = watched
@@ -118,10 +123,9 @@ def _prepare(paths: RunPaths, request: ReproRequest) -> Union[_Stage, NotReprodu
             return NotReproduced(f"{paths.root} has no tree or no executable any more", "run the unit anew", gone=True)
         if spec.build_digest != request.build_digest:
             return NotReproduced("this host ran another build", "leave out --local, or choose another --host")
-        project = ProjectPaths(spec.project_root)
-        if is_locked(project.lock) and tail(project.current, 4096).strip() == spec.run_id:
-            message = f"run {spec.run_id} is still active here, and its workers use these folders"
-            return NotReproduced(message, "wait for its end, or stop it with: sltfleet stop")
+        active = _active(spec)
+        if active is not None:
+            return active
         units = resolve_units(spec.units, spec.select, paths.tree, read_listing(paths)).units
         unit = next((unit for unit in units if unit.id == request.unit), None)
         if unit is None:
@@ -135,6 +139,15 @@ def _prepare(paths: RunPaths, request: ReproRequest) -> Union[_Stage, NotReprodu
         return NotReproduced(f"{error.filename}: {error.strerror}", "look at the run's folder on the host")
     except ValueError as error:
         return NotReproduced(f"the run's units cannot be read: {error}", "look at the run's folder on the host")
+
+
+def _active(spec: Spec) -> Optional[NotReproduced]:
+    """A refusal where the run has a runner. Raises OSError."""
+    project = ProjectPaths(spec.project_root)
+    if not is_locked(project.lock) or tail(project.current, 4096).strip() != spec.run_id:
+        return None
+    message = f"run {spec.run_id} is still active here, and its workers use these folders"
+    return NotReproduced(message, "wait for its end, or stop it with: sltfleet stop")
 
 
 def _describe(stage: _Stage) -> ReproAnswer:

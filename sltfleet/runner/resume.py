@@ -10,7 +10,7 @@ import os
 from typing import Optional, Union
 
 from sltfleet.runner.launch import start_runner
-from sltfleet.runner.locks import is_locked
+from sltfleet.runner.locks import try_lock
 from sltfleet.runner.paths import RunPaths
 from sltfleet.runner.prepare import while_free
 from sltfleet.runner.statefile import read_state
@@ -33,13 +33,18 @@ def _resume(spec: Spec, paths: RunPaths, archive: str) -> Union[Launched, Refuse
     refused = _ended(paths) or _changed(spec, paths)
     if refused is not None:
         return refused
-    if is_locked(paths.repro_lock):
+    lock = try_lock(paths.repro_lock)  # held until the runner runs: `repro` looks for that once it has the lock
+    if lock is None:
         return Refused("active", "an attempt of the run is being run again", "wait for its end")
-    survivors = end_attempts(paths.root)
-    if survivors:
-        pids = ", ".join(map(str, survivors))
-        return Refused("start", f"processes of the run do not die: {pids}", "look at them with `ps -o pid,stat,wchan`")
-    return start_runner(paths, archive, go_on=True, limit_s=READ_LIMIT_S)
+    try:
+        survivors = end_attempts(paths.root)
+        if survivors:
+            pids = ", ".join(map(str, survivors))
+            fix = "look at them with `ps -o pid,stat,wchan`"
+            return Refused("start", f"processes of the run do not die: {pids}", fix)
+        return start_runner(paths, archive, go_on=True, limit_s=READ_LIMIT_S)
+    finally:
+        os.close(lock)
 
 
 def _ended(paths: RunPaths) -> Optional[Refused]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,12 @@ import pytest
 from sltfleet.app.archive import runner_archive
 from sltfleet.core.paths import HostPaths
 from sltfleet.core.repro import repro_script
+from sltfleet.runner import repro as repro_module
+from sltfleet.runner.locks import is_locked, try_lock
+from sltfleet.runner.paths import RunPaths
 from sltfleet.transport.local import LocalTransport
 from sltfleet.wire.events import AttemptFinished, AttemptStarted
+from sltfleet.wire.handshake import Refused
 from sltfleet.wire.repro import (
     Described,
     NotReproduced,
@@ -205,6 +210,42 @@ def test_a_run_that_is_still_active_is_not_disturbed(host: RunnerHost) -> None:
     assert "still active" in answer.message
     host.stop(spec)
     assert repro(host, spec, request_for(spec, event))[0] == 0
+
+
+def test_a_run_that_is_resumed_at_the_very_moment_is_not_disturbed_either(
+    host: RunnerHost, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = host.spec("true", passes=1)
+    event = finished(host.run(spec))[0]
+    held: list[int] = []
+
+    def lock_while_a_runner_begins(path: str) -> int | None:
+        held.extend(fd for fd in (try_lock(str(host.root / "run.lock")),) if fd is not None)
+        return try_lock(path)
+
+    monkeypatch.setattr(repro_module, "try_lock", lock_while_a_runner_begins)
+    try:
+        assert repro_module.repro(str(host.run_dir(spec)), request_for(spec, event)) == 3
+    finally:
+        for fd in held:
+            os.close(fd)
+    assert "is still active here" in capsys.readouterr().out
+    assert not is_locked(RunPaths(str(host.run_dir(spec))).repro_lock)
+
+
+def test_while_an_attempt_is_run_again_the_run_is_not_resumed(host: RunnerHost) -> None:
+    spec = host.spec("sleep 60", budget_s=300.0)
+    host.launch(spec)
+    host.stop(spec)
+    lock = try_lock(RunPaths(str(host.run_dir(spec))).repro_lock)
+    assert lock is not None
+    try:
+        code, answer, _ = host.call("resume", str(host.run_dir(spec)))
+    finally:
+        os.close(lock)
+    assert isinstance(answer, Refused)
+    assert (code, answer.problem) == (3, "active")
+    assert host.call("resume", str(host.run_dir(spec)))[0] == 0, "now it may"
 
 
 def test_a_request_that_makes_no_sense_is_wrong_usage(host: RunnerHost) -> None:

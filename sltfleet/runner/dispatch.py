@@ -78,9 +78,6 @@ class Dispatcher:
         self.sample: Optional[SampleTaken] = None
         #: Why attempts cannot be started at the moment, "" where they can.
         self.trouble = ""
-        #: Since the last event.
-        self._deadline_s: Optional[float] = None
-        self._deadline_is_known = False
 
     def go_on(self, attempts: int, slots: Sequence[Slot], tally: Tally) -> None:
         """Begin where an earlier runner of the same run left off; `attempts` is the last number that it gave."""
@@ -125,22 +122,18 @@ class Dispatcher:
         return records.worker_states(self._slots, now, self._config.budget_s)
 
     def next_deadline(self) -> Optional[float]:
-        """When the next Tick is due at the latest; None where none is. Asked more often than anything happens."""
-        if self._deadline_is_known:
-            return self._deadline_s
+        """When the next Tick is due at the latest; None where none is."""
         times = [slot.state.due_s for slot in self._slots if slot.state.due_s is not None]
         if isinstance(self.phase, Live):
             times.append(self._config.budget_s)
         elif isinstance(self.phase, Stopping):
             times.append(self.phase.give_up_at_s)
-        self._deadline_s, self._deadline_is_known = min(times, default=None), True
-        return self._deadline_s
+        return min(times, default=None)
 
     # --- events ------------------------------------------------------------------------------------------------------
 
     def handle(self, event: Event, now: float) -> List[Action]:
         """Take one event and return what to do about it, in order."""
-        self._deadline_is_known = False
         if isinstance(event, Exited):
             return self._exited(event, now)
         if isinstance(event, Started):
